@@ -1,0 +1,64 @@
+//! Every limit of the runtime, by name. Those that a program may want to move are options.
+
+use std::time::Duration;
+
+/// Slots per available core, for a queue whose number of slots was not given.
+pub const SLOTS_PER_CORE: usize = 4;
+/// Runs a job may use up by failing, the first included.
+pub const DEFAULT_MAX_ATTEMPTS: u16 = 11;
+/// Lost leases in a row after which a job is failed: it is likely what kills the process.
+pub const DEFAULT_MAX_CRASHES: u16 = 3;
+/// How long a recovered job waits, times the crashes in a row.
+pub const CRASH_BACKOFF: Duration = Duration::from_secs(30);
+/// How long a claim holds a job unless it is renewed.
+pub const LEASE: Duration = Duration::from_secs(30);
+/// How often held leases are renewed.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How often a store that other processes write to is asked when nothing wakes the worker.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Part of the poll interval that is added or taken away at random.
+pub const POLL_JITTER: f64 = 0.1;
+/// How far ahead a worker claims: jobs expected to start within this time.
+pub const READ_AHEAD: Duration = Duration::from_millis(100);
+/// The most jobs a worker holds beyond its slots, per queue.
+pub const READ_AHEAD_JOBS: usize = 1_000;
+/// A job read ahead that has not started within this time goes back.
+pub const READ_AHEAD_AGE: Duration = Duration::from_secs(1);
+/// The most jobs one claim asks for, per queue.
+pub const CLAIM_BATCH: usize = 1_000;
+/// The most outcomes one settle call carries.
+pub const SETTLE_BATCH: usize = 500;
+/// Outcomes that wait for a settle call before slots are made to wait too, beyond one for each slot.
+pub const SETTLE_BACKLOG: usize = SETTLE_BATCH;
+/// The first wait after a store error; it doubles up to [`STORE_RETRY_CAP`].
+pub const STORE_RETRY_BASE: Duration = Duration::from_millis(100);
+/// The longest wait after a store error.
+pub const STORE_RETRY_CAP: Duration = Duration::from_secs(10);
+/// The largest args, in bytes of JSON.
+pub const MAX_ARGS_BYTES: usize = 1024 * 1024;
+/// The largest metadata of one job, keys and values together, in bytes.
+pub const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// The longest unique key, in bytes, the kind in front of it included.
+pub const MAX_UNIQUE_KEY_BYTES: usize = 1024;
+/// Error text kept per failed attempt, in bytes.
+pub const MAX_ERROR_BYTES: usize = 8 * 1024;
+/// Errors kept per job, the newest.
+pub const MAX_ERRORS_PER_JOB: usize = 25;
+/// Jobs of one insert call of `enqueue_many`.
+pub const INSERT_CHUNK: usize = 1_000;
+/// Time between cancelling a run's token and dropping the run.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// Rows one recover or prune call may touch.
+pub const UPKEEP_BATCH: u32 = 1_000;
+/// Settled jobs after which old finished jobs are pruned.
+pub const PRUNE_EVERY_SETTLES: u64 = 1_000;
+/// A run without a timeout that lasts this long is warned about, and again after each further such span.
+pub const LONG_RUN_WARNING: Duration = Duration::from_secs(3600);
+/// How long jobs may wait for a worker that was never started before a warning says so.
+pub const UNSERVED_WARNING: Duration = Duration::from_secs(5);
+/// Finished jobs of each final state that the memory store keeps.
+pub const MEMORY_KEEP: u64 = 10_000;
+/// How long durable stores keep jobs that succeeded.
+pub const KEEP_SUCCEEDED: Duration = Duration::from_secs(24 * 3600);
+/// How long durable stores keep jobs that failed or were cancelled.
+pub const KEEP_UNSUCCESSFUL: Duration = Duration::from_secs(7 * 24 * 3600);
