@@ -1,5 +1,6 @@
 //! wip
 pub mod limits;
+mod env;
 mod failure;
 mod id;
 mod name;
@@ -8,6 +9,7 @@ mod record;
 mod state;
 mod store;
 mod time;
+pub use env::{AbortTask, Checkpoint, Env, EnvBuilder, Hooks, Outside, OutsideGuard};
 pub use failure::{ErrorText, Failure, FailureKind, RecordedFailure};
 pub use id::{ClaimId, JobId, ParseJobIdError, WorkerId};
 pub use name::{Kind, MAX_NAME_BYTES, NameError, QueueName};
