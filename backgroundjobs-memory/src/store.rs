@@ -188,3 +188,66 @@ impl JobStore for MemoryStore {
         Some(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backgroundjobs_core::{BoxFuture, Inserted, Kind, NewJob, Payload, QueueName};
+
+    use super::*;
+
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    #[derive(Debug)]
+    struct Standing(Timestamp);
+
+    impl Clock for Standing {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+
+        fn sleep_until(&self, _: Timestamp) -> BoxFuture<'static, ()> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn one_job() -> InsertJobs {
+        let kind = Kind::new("mail").expect("a kind");
+        let id = ID.parse().expect("an id");
+        let job = NewJob::new(id, kind, QueueName::default_queue(), Payload::from_store("{}"));
+        InsertJobs::new(Timestamp::UNIX_EPOCH, vec![job])
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn closing_one_handle_leaves_the_others_open() {
+        let store = MemoryStore::new();
+        let other = store.clone();
+        store.insert(&one_job()).await.expect("an open store");
+        store.close().await.expect("closes");
+        store.close().await.expect("closes again");
+        for error in [
+            store.prepare().await.expect_err("closed"),
+            store.insert(&one_job()).await.expect_err("closed"),
+            store.get(&[]).await.expect_err("closed"),
+        ] {
+            assert_eq!(error.kind(), StoreErrorKind::Closed);
+        }
+        let control = store.control().expect("it has one");
+        assert!(control.pause(Timestamp::UNIX_EPOCH, &QueueName::default_queue()).await.is_err());
+        for open in [&other, &store.clone()] {
+            let reply = open.insert(&one_job()).await.expect("an open handle");
+            assert!(matches!(reply.jobs[..], [Inserted::Existing(_)]));
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_store_with_a_clock_goes_by_it_alone() {
+        let now = Timestamp::UNIX_EPOCH + std::time::Duration::from_secs(60);
+        let store = MemoryStore::with_clock(Arc::new(Standing(now)));
+        assert_eq!(store.profile().time, TimeSource::Own);
+        assert_eq!(MemoryStore::new().profile().time, TimeSource::Given);
+        let reply = store.insert(&one_job()).await.expect("stored");
+        assert_eq!(reply.store_now, now);
+        let record = store.get(&[ID.parse().expect("an id")]).await.expect("read").remove(0).expect("a job");
+        assert_eq!((record.created_at, record.run_at), (now, now));
+    }
+}

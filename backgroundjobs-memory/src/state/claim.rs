@@ -78,3 +78,44 @@ impl State {
         (group.queue == *queue).then(|| job.claimed(id, group))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backgroundjobs_core::{JobState, Outcome};
+
+    use super::super::fixture::{LEASE, at, claim_of, id, job, queue};
+    use super::*;
+
+    #[test]
+    fn a_claim_holds_what_it_hands_out() {
+        let mut state = State::default();
+        state.insert_all(vec![job(1)], at(0));
+        let reply = state.claim(&claim_of(7, at(5), 1), at(5));
+        assert_eq!((reply.store_now, reply.next_expiry), (at(5), Some(at(5) + LEASE)));
+        let record = state.record(1);
+        assert_eq!((record.state, record.generation, record.settled), (JobState::Running, 1, 0));
+        assert_eq!((record.claimed_at, record.run_at), (Some(at(5)), at(0)));
+        assert_eq!(record.lease.expect("a lease").claim_id, claim_of(7, at(5), 1).claim_id);
+        assert!(state.claim_some(at(100), 5).jobs.is_empty());
+    }
+
+    #[test]
+    fn a_repeated_claim_answers_what_still_runs_and_hands_out_nothing_more() {
+        let mut state = State::default();
+        state.insert_all(vec![job(1), job(2)], at(0));
+        let mut request = claim_of(7, at(0), 5);
+        state.claim(&request, at(0));
+        state.insert_all(vec![job(3)], at(1));
+        state.settle_with(id(1), 1, Outcome::Complete, at(1));
+        state.cancel(&[id(2)], at(1));
+        state.pause(&queue("q"), at(1));
+        request.repeated = true;
+        let part = &state.claim(&request, at(2)).queues[0];
+        assert_eq!((part.jobs.len(), part.jobs[0].id, part.jobs[0].generation), (1, id(2), 1));
+        assert!(part.jobs[0].cancel_requested && part.paused);
+        state.resume(&queue("q"));
+        state.settle_with(id(2), 1, Outcome::Complete, at(2));
+        let part = &state.claim(&request, at(2)).queues[0];
+        assert_eq!((part.jobs.len(), part.jobs[0].id), (1, id(3)), "none runs, so it is a new claim");
+    }
+}

@@ -54,3 +54,59 @@ impl State {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{at, id, job, kind, queue};
+    use super::*;
+
+    fn page(state: &State, filter: &JobFilter, after: Option<JobCursor>, limit: usize) -> (Vec<u64>, bool) {
+        let (jobs, next) = state.list(&ListJobs::new(at(0), filter.clone(), after, limit));
+        let number = |job: &JobSummary| (1..=20_000).find(|n| id(*n) == job.id).expect("a number");
+        (jobs.iter().map(number).collect(), next.is_some())
+    }
+
+    #[test]
+    fn pages_follow_each_other_from_the_newest_id_down() {
+        let mut state = State::default();
+        state.insert_all((1..=5).map(job).collect(), at(0));
+        let all = JobFilter::all();
+        assert_eq!(page(&state, &all, None, 2), (vec![5, 4], true));
+        state.insert_all(vec![job(6)], at(1));
+        assert_eq!(page(&state, &all, Some(JobCursor(id(4))), 2), (vec![3, 2], true));
+        assert_eq!(page(&state, &all, Some(JobCursor(id(2))), 1), (vec![1], false));
+        let none = JobFilter::all().kinds([kind("report")]);
+        assert_eq!(page(&state, &none, None, 2), (vec![], false));
+    }
+
+    #[test]
+    fn a_page_looks_at_a_bounded_number_of_jobs_and_the_next_goes_on() {
+        let mut state = State::default();
+        let looked_at = LOOKED_AT_PER_PAGE as u64;
+        state.insert_all((1..=looked_at + 1).map(job).collect(), at(0));
+        state.cancel(&[id(1)], at(0));
+        let filter = JobFilter::all().states([JobState::Cancelled]);
+        let (jobs, next) = state.list(&ListJobs::new(at(0), filter.clone(), None, 5));
+        assert!(jobs.is_empty() && next.is_some());
+        let (jobs, next) = state.list(&ListJobs::new(at(0), filter, next, 5));
+        assert_eq!((jobs.len(), next), (1, None));
+    }
+
+    #[test]
+    fn rows_and_queues_come_in_order_of_their_names() {
+        let mut state = State::default();
+        for (number, (queue_name, kind_name)) in [("b", "x"), ("a", "z"), ("a", "y")].into_iter().enumerate()
+        {
+            let mut job = job(number as u64 + 1);
+            (job.queue, job.kind) = (queue(queue_name), kind(kind_name));
+            state.insert_all(vec![job], at(0));
+        }
+        state.pause(&queue("aa"), at(3));
+        let rows = state.count(&JobFilter::all());
+        let names: Vec<_> = rows.iter().map(|row| (row.queue.as_str(), row.kind.as_str())).collect();
+        assert_eq!(names, [("a", "y"), ("a", "z"), ("b", "x")]);
+        let queues = state.queues();
+        let names: Vec<_> = queues.iter().map(|facts| (facts.queue.as_str(), facts.paused_since)).collect();
+        assert_eq!(names, [("a", None), ("aa", Some(at(3))), ("b", None)]);
+    }
+}

@@ -187,3 +187,113 @@ fn merge_due<'a>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use backgroundjobs_core::{Outcome, PruneJobs, Retention, RunAt};
+
+    use super::super::State;
+    use super::super::fixture::{LEASE, at, claim_of, id, job, kind, queue};
+    use super::*;
+
+    /// `(number, kind, priority, second)` of each job.
+    fn state_of(jobs: &[(u64, &str, u8, u64)]) -> State {
+        let mut state = State::default();
+        let jobs = jobs.iter().map(|(number, name, level, second)| {
+            let mut job = job(*number);
+            job.kind = kind(name);
+            job.priority = Priority::new(*level).expect("0 to 9");
+            job.run_at = RunAt::At(at(*second));
+            job
+        });
+        state.insert_all(jobs.collect(), at(0));
+        state
+    }
+
+    fn claimed(state: &mut State, second: u64, limit: usize) -> Vec<JobId> {
+        state.claim_some(at(second), limit).jobs.into_iter().map(|job| job.id).collect()
+    }
+
+    #[test]
+    fn lanes_merge_by_priority_then_run_at_then_id() {
+        let mut state = state_of(&[
+            (1, "report", 5, 2),
+            (2, "mail", 5, 2),
+            (3, "mail", 5, 1),
+            (4, "report", 9, 3),
+            (5, "mail", 0, 0),
+            (6, "mail", 9, 8),
+            (7, "unknown", 9, 0),
+            (8, "report", 5, 1),
+        ]);
+        assert_eq!(claimed(&mut state, 4, 3), [4, 3, 8].map(id));
+        assert_eq!(claimed(&mut state, 4, 10), [1, 2, 5].map(id));
+        assert_eq!(claimed(&mut state, 8, 10), [id(6)]);
+    }
+
+    #[test]
+    fn a_kind_named_twice_hands_nothing_out_twice() {
+        let mut state = state_of(&[(1, "mail", 5, 0), (2, "mail", 5, 0)]);
+        let mut request = claim_of(1, at(0), 10);
+        request.kinds = [kind("mail"), kind("mail")].into();
+        assert_eq!(state.claim(&request, at(0)).queues[0].jobs.len(), 2);
+    }
+
+    #[test]
+    fn next_due_is_later_than_now_unless_the_limit_was_reached() {
+        let mut state =
+            state_of(&[(1, "mail", 5, 0), (2, "report", 9, 9), (3, "mail", 5, 7), (4, "unknown", 5, 1)]);
+        assert_eq!(state.claim_some(at(5), 0).next_due, Some(at(0)));
+        let part = state.claim_some(at(5), 5);
+        assert_eq!((part.jobs.len(), part.next_due), (1, Some(at(7))));
+        assert_eq!(state.claim_some(at(9), 5).next_due, None);
+    }
+
+    #[test]
+    fn a_paused_queue_hands_out_nothing_and_names_no_instant() {
+        let mut state = state_of(&[(1, "mail", 5, 0), (2, "mail", 5, 9)]);
+        state.pause(&queue("q"), at(1));
+        state.pause(&queue("q"), at(2));
+        let part = state.claim_some(at(5), 5);
+        assert!(part.paused && part.jobs.is_empty() && part.next_due.is_none());
+        assert_eq!(state.queues()[0].paused_since, Some(at(1)));
+        state.resume(&queue("q"));
+        assert_eq!(claimed(&mut state, 5, 5), [id(1)]);
+    }
+
+    #[test]
+    fn names_without_jobs_are_forgotten_and_their_places_used_again() {
+        let mut state = State::default();
+        for number in 1..=100 {
+            let mut job = job(number);
+            job.queue = queue(&format!("tenant-{number}"));
+            state.insert_all(vec![job], at(0));
+            assert_eq!(state.queues().len(), 1);
+            state.delete(&[id(number)]);
+        }
+        assert!(state.queues().is_empty());
+        assert_eq!((state.index.lanes.groups.len(), state.index.lanes.free.len()), (1, 1));
+        state.pause(&queue("empty"), at(0));
+        assert_eq!(state.queues().len(), 1);
+        state.resume(&queue("empty"));
+        assert!(state.queues().is_empty());
+    }
+
+    #[test]
+    fn counts_follow_every_job_to_its_end_and_beyond() {
+        let mut state = state_of(&[(1, "mail", 5, 0), (2, "mail", 5, 3), (3, "mail", 9, 4)]);
+        state.run(Outcome::Complete, at(0));
+        let rows = state.count(&backgroundjobs_core::JobFilter::all());
+        let seen: Vec<_> = rows.iter().map(|row| (row.state, row.count, row.next_run_at)).collect();
+        assert_eq!(seen, [(JobState::Waiting, 2, Some(at(3))), (JobState::Succeeded, 1, None)]);
+        let nothing = backgroundjobs_core::Keep::latest(0);
+        let retention = Retention { succeeded: nothing, ..Retention::FOREVER };
+        assert_eq!(state.prune(&PruneJobs::new(at(0), retention, 10), at(0)).removed, 1);
+        state.cancel(&[id(2), id(3)], at(1));
+        let rows = state.count(&backgroundjobs_core::JobFilter::all());
+        assert_eq!((rows.len(), rows[0].state, rows[0].count), (1, JobState::Cancelled, 2));
+        assert!(LEASE > Duration::ZERO && state.index.next_expiry().is_none());
+    }
+}
