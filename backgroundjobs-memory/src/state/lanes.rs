@@ -114,6 +114,12 @@ impl Lanes {
         groups.iter().filter_map(|id| self.group(*id).next_run_at()).min()
     }
 
+    /// The groups that have jobs.
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.queues.values().flat_map(|queue| queue.kinds.values()).map(|id| self.group(*id))
+    }
+
     fn new_group(&mut self, queue: QueueName, kind: Kind) -> GroupId {
         let group = Group::new(queue.clone(), kind.clone());
         let id = match self.free.pop() {
@@ -154,6 +160,16 @@ impl Group {
 
     pub(super) fn lane_mut(&mut self, priority: Priority) -> &mut BTreeSet<Moment> {
         &mut self.lanes[usize::from(priority.level())]
+    }
+
+    #[cfg(test)]
+    pub(super) fn lane(&self, priority: Priority) -> &BTreeSet<Moment> {
+        &self.lanes[usize::from(priority.level())]
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.iter().map(BTreeSet::len).sum()
     }
 
     /// When the first waiting job is due, of any priority.
