@@ -120,11 +120,20 @@ impl Env {
             Some(hooks) => hooks.spawn(name.into(), task),
             None => tokio_tasks::spawn(task),
         };
-        TaskHandle { ended, abort }
+        TaskHandle { ended, abort: Arc::new(abort) }
+    }
+
+    /// Whether [`spawn`](Self::spawn) has a runtime to spawn on here.
+    pub(crate) fn can_spawn(&self) -> bool {
+        self.inner.hooks.is_some() || tokio::runtime::Handle::try_current().is_ok()
     }
 
     /// Marks `future` as work that goes outside the runtime: a store call, a handler.
-    pub(crate) fn outside<F: Future>(&self, what: impl FnOnce() -> Outside, future: F) -> WithGuard<F> {
+    pub(crate) fn outside<F: Future + Unpin>(
+        &self,
+        what: impl FnOnce() -> Outside,
+        future: F,
+    ) -> WithGuard<F> {
         WithGuard::new(future, self.inner.hooks.as_ref().map(|hooks| hooks.outside(what())))
     }
 
@@ -201,9 +210,10 @@ impl EnvBuilder {
 }
 
 /// A task that [`Env`] started.
+#[derive(Clone)]
 pub(crate) struct TaskHandle {
     ended: CancellationToken,
-    abort: AbortTask,
+    abort: Arc<AbortTask>,
 }
 
 impl TaskHandle {

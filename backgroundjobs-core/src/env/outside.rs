@@ -8,24 +8,24 @@ use super::OutsideGuard;
 
 /// Polls a future inside a guard; without a kit it only polls the future.
 pub(crate) struct WithGuard<F> {
-    future: Pin<Box<F>>,
+    future: F,
     guard: Option<Box<dyn OutsideGuard>>,
 }
 
-impl<F: Future> WithGuard<F> {
+impl<F> WithGuard<F> {
     pub(super) fn new(future: F, guard: Option<Box<dyn OutsideGuard>>) -> Self {
-        Self { future: Box::pin(future), guard }
+        Self { future, guard }
     }
 }
 
-impl<F: Future> Future for WithGuard<F> {
+impl<F: Future + Unpin> Future for WithGuard<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         if let Some(guard) = &self.guard {
             guard.enter();
         }
-        let answer = self.future.as_mut().poll(cx);
+        let answer = Pin::new(&mut self.future).poll(cx);
         if let Some(guard) = &self.guard {
             guard.leave(answer.is_pending());
         }
