@@ -216,7 +216,7 @@ fn registrations(
             problems.push(BuildProblem::ZeroTimeout { kind: draft.kind });
         }
         if let Some(queue) = &draft.options.queue
-            && !queues.iter().any(|(known, _)| known == &queue.as_str())
+            && !queues.iter().any(|(known, _)| known == queue.as_str())
         {
             problems.push(BuildProblem::UndeclaredQueue { kind: draft.kind, queue: queue.clone() });
         }

@@ -9,7 +9,6 @@ use std::time::Duration;
 struct RegisterUser {
     name: String,
 }
-
 impl JobArgs for RegisterUser {
     const KIND: &'static str = "register_user";
 }
