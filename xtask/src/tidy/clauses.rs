@@ -23,6 +23,9 @@ pub(super) fn check(tree: &Tree) -> Findings {
             }
         }
     }
+    if first_places.is_empty() {
+        findings.problem(CONTRACT, 0, "no clause was found; if the contract has moved, say where in xtask");
+    }
     findings.note(format!("{} clauses", first_places.len()));
     findings
 }
@@ -57,6 +60,11 @@ mod tests {
         assert_eq!(findings.problems.len(), 1);
         assert!(findings.problems[0].message.starts_with("clause C-2 is already at"), "{findings:?}");
         assert_eq!(findings.notes, ["3 clauses"]);
+    }
+
+    #[test]
+    fn a_contract_without_clauses_is_a_problem() {
+        assert_eq!(check(&Tree::new(Vec::new())).problems.len(), 1);
     }
 
     #[test]
