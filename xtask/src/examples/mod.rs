@@ -1,0 +1,71 @@
+//! Runs each example as a user would, and checks what it prints and how it ends.
+
+mod register_user;
+mod register_users;
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use crate::process;
+
+struct Check {
+    what: &'static str,
+    run: fn(&Place) -> Result<(), String>,
+}
+
+const CHECKS: &[Check] = &[
+    Check { what: "register_user ends by itself and greets masa", run: register_user::greets },
+    Check { what: "register_users counts good and bad lines", run: register_users::counts_lines },
+    Check { what: "register_users reads standard input", run: register_users::reads_standard_input },
+    Check { what: "register_users names a missing file", run: register_users::names_a_missing_file },
+    #[cfg(unix)]
+    Check { what: "register_users says what an interrupt left", run: register_users::survives_an_interrupt },
+];
+
+/// Where the programs are, and where their input may be written.
+struct Place {
+    programs: PathBuf,
+    inputs: PathBuf,
+}
+
+impl Place {
+    fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name).with_extension(env::consts::EXE_EXTENSION))
+    }
+}
+
+pub(crate) fn run(root: &Path) -> Result<String, String> {
+    build(root)?;
+    let place = place()?;
+    for check in CHECKS {
+        let started = Instant::now();
+        (check.run)(&place).map_err(|failure| format!("wrong {}: {failure}", check.what))?;
+        println!("ok    {} ({:.1} s)", check.what, started.elapsed().as_secs_f64());
+    }
+    Ok(format!("examples: {} checks passed", CHECKS.len()))
+}
+
+fn build(root: &Path) -> Result<(), String> {
+    let status = process::cargo()
+        .args(["build", "--package", "examples", "--bins", "--locked"])
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("`cargo build` cannot be started: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("the examples do not compile: `cargo build` ended with {status}"))
+    }
+}
+
+/// Cargo puts the examples beside this program, whatever the build directory is.
+fn place() -> Result<Place, String> {
+    let this = env::current_exe().map_err(|error| format!("this program's own path is unknown: {error}"))?;
+    let programs = this.parent().map(Path::to_path_buf).unwrap_or_default();
+    let inputs = programs.join("example-inputs");
+    std::fs::create_dir_all(&inputs)
+        .map_err(|error| format!("{} cannot be created: {error}", inputs.display()))?;
+    Ok(Place { programs, inputs })
+}
