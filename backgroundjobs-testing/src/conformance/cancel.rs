@@ -60,7 +60,7 @@ pub(super) async fn no_outcome_forgets_a_cancel(cx: &Context) {
         let clause = if matches!(outcome.step(), Step::Complete | Step::Fail) { "X-2" } else { "X-1" };
         let expected = outcome.step().settles_to(true).expect("a settle step");
         let answer = cx.settle(at(2), lease_of(&job), outcome.clone()).await;
-        same(clause, format_args!("{outcome:?} of a flagged job"), answer, applied(expected));
+        same(clause, format!("{outcome:?} of a flagged job"), answer, applied(expected));
         let record = cx.get(job.id).await;
         same(clause, "its record", (record.state, record.finished_at), (expected, Some(at(2))));
         same("S-1", "generation settled", record.settled, job.generation);

@@ -138,7 +138,7 @@ macro_rules! each_conformance_check {
                 crossing_batches_do_not_deadlock ["F-8" "U-5"] [];
                 a_job_is_recovered_once ["V-2"] [];
                 one_claim_has_one_end ["S-1"] [];
-                a_cancel_is_never_lost ["R-1" "X-3" "X-1"] [];
+                a_cancel_is_never_lost ["X-1" "X-3"] [];
                 a_dropped_call_is_whole_or_nothing ["F-1" "I-2"] [];
             }
             inspect {

@@ -32,7 +32,7 @@ pub(super) async fn a_running_job_is_not_handed_out(cx: &Context) {
     cx.running(at(0)).await;
     for second in [0, 1, 29, 30, 9_999] {
         let again = cx.take(at(second), 9).await;
-        same("C-1", format_args!("jobs handed out while one runs, after {second} s"), again.jobs.len(), 0);
+        same("C-1", format!("jobs handed out while one runs, after {second} s"), again.jobs.len(), 0);
         same("C-6", "next_due where nothing waits", again.next_due, None);
     }
 }
@@ -51,7 +51,7 @@ pub(super) async fn generations_only_grow(cx: &Context) {
         cx.end(at(round * 10), &last, outcome.clone()).await;
         let next = cx.take_one(at(round * 10 + 1)).await;
         let grown = next.generation > last.generation;
-        holds("C-1", format_args!("a larger generation after {outcome:?}"), grown, (&last, &next));
+        holds("C-1", format!("a larger generation after {outcome:?}"), grown, (&last, &next));
         last = next;
     }
     cx.recover(at(1_000), 9).await;

@@ -73,16 +73,29 @@ pub(super) const fn applied(state: JobState) -> Settled {
     Settled::Applied { state }
 }
 
+/// As much of a value as a message can bear.
+fn shown(value: impl Debug) -> String {
+    const MOST: usize = 1_500;
+    let mut text = format!("{value:?}");
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
+}
+
 /// Fails with the clause unless both are equal.
 #[track_caller]
 pub(super) fn same<T: PartialEq + Debug>(clause: &str, what: impl Display, seen: T, expected: T) {
-    assert!(seen == expected, "clause {clause}: {what}: expected {expected:?}, saw {seen:?}");
+    if seen != expected {
+        panic!("clause {clause}: {what}: expected {}, saw {}", shown(expected), shown(seen));
+    }
 }
 
 /// Fails with the clause unless `holds`; `what` says what should.
 #[track_caller]
 pub(super) fn holds(clause: &str, what: impl Display, holds: bool, seen: impl Debug) {
-    assert!(holds, "clause {clause}: expected {what}, saw {seen:?}");
+    assert!(holds, "clause {clause}: expected {what}, saw {}", shown(seen));
 }
 
 #[track_caller]
@@ -177,9 +190,9 @@ impl Context {
         same("T-1", "store_now of a claim", reply.store_now, claim.now);
         same("C-3", "replies of a claim, one a queue", reply.queues.len(), claim.queues.len());
         for (asked, got) in claim.queues.iter().zip(&reply.queues) {
-            holds("C-3", format_args!("at most {} jobs", asked.limit), got.jobs.len() <= asked.limit, got);
+            holds("C-3", format!("at most {} jobs", asked.limit), got.jobs.len() <= asked.limit, got);
             let of_queue = got.jobs.iter().all(|job| job.queue == asked.queue);
-            holds("C-2", format_args!("jobs of queue {} only", asked.queue), of_queue, got);
+            holds("C-2", format!("jobs of queue {} only", asked.queue), of_queue, got);
             if !claim.repeated && got.jobs.len() < asked.limit {
                 let later = got.next_due.is_none_or(|due| due > claim.now);
                 holds("C-6", "no next_due up to store_now after a reply that was not full", later, got);
@@ -267,7 +280,7 @@ impl Context {
         let reply = answer("recover", self.store.recover(&RecoverJobs::new(now, limit, BACKOFF)).await);
         same("T-1", "store_now of a recover", reply.store_now, now);
         let within = reply.jobs.len() <= limit as usize;
-        holds("V-4", format_args!("at most {limit} jobs taken back"), within, &reply);
+        holds("V-4", format!("at most {limit} jobs taken back"), within, &reply);
         reply
     }
 
@@ -308,7 +321,7 @@ impl Context {
     pub(super) async fn prune(&self, now: Timestamp, retention: Retention, limit: u32) -> PrunedJobs {
         let reply = answer("prune", self.store.prune(&PruneJobs::new(now, retention, limit)).await);
         same("T-1", "store_now of a prune", reply.store_now, now);
-        holds("P-2", format_args!("at most {limit} jobs removed"), reply.removed <= limit, reply);
+        holds("P-2", format!("at most {limit} jobs removed"), reply.removed <= limit, reply);
         reply
     }
 

@@ -121,7 +121,7 @@ pub(super) async fn a_deleted_job_lets_go_of_its_key(cx: &Context) {
         let id = cx.put(at(0), cx.keyed(name, hold)).await;
         same("O-4", "delete of a waiting job", delete(cx, at(1), &[id]).await, vec![DeleteStatus::Deleted]);
         let answer = cx.offer(at(2), cx.keyed(name, KeyHold::UntilFinished)).await;
-        same("O-4", format_args!("insert with the key {name:?} of a deleted job"), answer, Inserted::New);
+        same("O-4", format!("insert with the key {name:?} of a deleted job"), answer, Inserted::New);
     }
     for job in cx.take(at(2), 9).await.jobs {
         cx.end(at(2), &job, Outcome::Complete).await;

@@ -104,7 +104,7 @@ pub(super) async fn names_are_exact(cx: &Context) {
     }
     for (name, id) in names.into_iter().zip(ids) {
         let reply = cx.claim(at(0), &[(name, 99)], &names).await;
-        same("F-4", format_args!("jobs of queue {name:?}"), ids_of(&reply.queues[0]), vec![id]);
+        same("F-4", format!("jobs of queue {name:?}"), ids_of(&reply.queues[0]), vec![id]);
         same("F-4", "kind handed out", reply.queues[0].jobs[0].kind.as_str(), name);
     }
 }
@@ -117,13 +117,13 @@ pub(super) async fn keys_are_exact(cx: &Context) {
         let id = job.id;
         same(
             "U-2",
-            format_args!("insert with a key of its own, {key:?}"),
+            format!("insert with a key of its own, {key:?}"),
             cx.offer(at(0), job).await,
             Inserted::New,
         );
         same("F-4", "key of get", cx.get(id).await.unique, unique(key, KeyHold::UntilFinished));
         let again = cx.offer(at(0), cx.keyed(key, KeyHold::UntilFinished)).await;
-        same("U-2", format_args!("insert with the key {key:?} again"), again, Inserted::Existing(id));
+        same("U-2", format!("insert with the key {key:?} again"), again, Inserted::Existing(id));
     }
     let odd = KeyHold::For(secs(7) + MICRO);
     let id = cx.put(at(0), cx.keyed("for", odd)).await;

@@ -40,7 +40,7 @@ pub(super) async fn resolves_run_at(cx: &Context) {
         (RunAt::At(at(99)), at(99)),
     ] {
         let id = cx.put(at(10), cx.job().with(|job| job.run_at = run_at)).await;
-        same("I-1", format_args!("run_at of {run_at:?}"), cx.get(id).await.run_at, expected);
+        same("I-1", format!("run_at of {run_at:?}"), cx.get(id).await.run_at, expected);
     }
 }
 
@@ -64,7 +64,7 @@ async fn repeat(cx: &Context, job: &NewJob, state: JobState) {
     let before = cx.get(job.id).await;
     same("I-2", "the job's state", before.state, state);
     let answer = cx.offer(at(9), job.clone()).await;
-    same("I-2", format_args!("insert of a {state} job again"), answer, Inserted::Existing(job.id));
+    same("I-2", format!("insert of a {state} job again"), answer, Inserted::Existing(job.id));
     same("I-2", "the record after that", cx.get(job.id).await, before);
 }
 
@@ -92,7 +92,7 @@ async fn fails_at(cx: &Context, jobs: Vec<NewJob>, expected: usize) {
     let reply = cx.store().insert(&InsertJobs::new(at(1), jobs)).await;
     let kind = reply.as_ref().map_err(|error| error.kind());
     let conflict = matches!(kind, Err(StoreErrorKind::Conflict { index }) if index == expected);
-    holds("I-3", format_args!("a conflict at index {expected}"), conflict, &reply);
+    holds("I-3", format!("a conflict at index {expected}"), conflict, &reply);
 }
 
 /// Within a batch each job meets the ids and keys of those before it.

@@ -23,7 +23,7 @@ async fn list(cx: &Context, filter: &JobFilter, limit: usize, between: impl Asyn
         let request = ListJobs::new(at(50), filter.clone(), after, limit);
         let page = answer("list", inspect(cx).list(&request).await);
         same("T-1", "store_now of a list", page.store_now, at(50));
-        holds("N-5", format_args!("at most {limit} jobs a page"), page.jobs.len() <= limit, &page);
+        holds("N-5", format!("at most {limit} jobs a page"), page.jobs.len() <= limit, &page);
         all.extend(page.jobs);
         let Some(next) = page.next else { return all };
         after = Some(next);
@@ -80,7 +80,7 @@ pub(super) async fn counts_match_the_listing(cx: &Context) {
         let mut expected: Vec<JobCount> = Vec::new();
         for job in list(cx, &filter, 100, async || {}).await {
             let due = (job.state == JobState::Waiting).then_some(job.run_at);
-            let mut row = |row: &mut JobCount| {
+            let add = |row: &mut JobCount| {
                 row.count += 1;
                 row.next_run_at = row.next_run_at.min(due);
             };
@@ -88,7 +88,7 @@ pub(super) async fn counts_match_the_listing(cx: &Context) {
                 (&row.queue, &row.kind, row.state) == (&job.queue, &job.kind, job.state)
             };
             match expected.iter_mut().find(of) {
-                Some(counted) => row(counted),
+                Some(row) => add(row),
                 None => expected.push(JobCount {
                     queue: job.queue,
                     kind: job.kind,
@@ -99,7 +99,7 @@ pub(super) async fn counts_match_the_listing(cx: &Context) {
             }
         }
         expected.sort_by(|a, b| (&a.queue, &a.kind, a.state).cmp(&(&b.queue, &b.kind, b.state)));
-        same("N-2", format_args!("rows of {filter:?}"), count(cx, filter).await, expected);
+        same("N-2", format!("rows of {filter:?}"), count(cx, filter.clone()).await, expected);
     }
     let rows = count(cx, JobFilter::all()).await;
     let (total, rows) = (rows.iter().map(|row| row.count).sum::<u64>(), rows.len());
@@ -119,7 +119,7 @@ pub(super) async fn lists_what_the_filter_lets_through(cx: &Context) {
         }
         for limit in [100, 18, 5, 1] {
             let seen = list(cx, &filter, limit, async || {}).await;
-            same("N-4", format_args!("listing of {filter:?} by {limit}"), seen, expected.clone());
+            same("N-4", format!("listing of {filter:?} by {limit}"), seen, expected.clone());
         }
     }
 }

@@ -20,7 +20,7 @@ async fn holder(cx: &Context, now: Timestamp) -> Option<JobId> {
 }
 
 async fn held_by(cx: &Context, clause: &str, when: &str, now: Timestamp, expected: Option<JobId>) {
-    same(clause, format_args!("holder of the key {when}"), holder(cx, now).await, expected);
+    same(clause, format!("holder of the key {when}"), holder(cx, now).await, expected);
 }
 
 fn later(job: NewJob) -> NewJob {
@@ -40,7 +40,7 @@ pub(super) async fn a_held_key_keeps_others_out(cx: &Context) {
     let others = ["task:The one", "task:the one ", "task:the on%", "", "task:the_one", "task:the oné"];
     for key in others {
         let answer = cx.offer(at(1), cx.keyed(key, KeyHold::UntilFinished)).await;
-        same("U-2", format_args!("insert with another key, {key:?}"), answer, Inserted::New);
+        same("U-2", format!("insert with another key, {key:?}"), answer, Inserted::New);
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn a_key_let_go_is_not_taken_again(cx: &Context) {
         let answer = cx.settle(at(2), lease_of(&first), outcome.clone()).await;
         same(
             "U-3",
-            format_args!("{outcome:?} of a job whose key another holds"),
+            format!("{outcome:?} of a job whose key another holds"),
             answer,
             applied(JobState::Waiting),
         );

@@ -64,7 +64,7 @@ pub(super) async fn a_lost_lease_is_left_alone(cx: &Context) {
     for lease in [lease_of(&settled), lease_of(&waiting), lease_of(&recovered), never, nobody] {
         let before = cx.find(lease.id).await;
         let answer = cx.renew(at(31), lease).await;
-        same("R-2", format_args!("renew of {lease:?}"), answer, LeaseStatus::Lost);
+        same("R-2", format!("renew of {lease:?}"), answer, LeaseStatus::Lost);
         same("R-2", "the record after it", cx.find(lease.id).await, before);
     }
 }

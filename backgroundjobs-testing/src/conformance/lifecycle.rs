@@ -39,7 +39,7 @@ pub(super) async fn a_closed_store_refuses(cx: &Context) {
     let store = cx.store();
     for time in ["first", "second"] {
         let result = store.close().await;
-        holds("L-2", format_args!("the {time} close to be answered"), result.is_ok(), &result);
+        holds("L-2", format!("the {time} close to be answered"), result.is_ok(), &result);
     }
     let outcomes = vec![Settlement { lease, outcome: Outcome::Complete }];
     refused("insert", store.insert(&InsertJobs::new(at(1), vec![cx.job()])).await);
@@ -55,7 +55,7 @@ pub(super) async fn a_closed_store_refuses(cx: &Context) {
 #[track_caller]
 fn refused<T: std::fmt::Debug>(call: &str, reply: Result<T, StoreError>) {
     let closed = reply.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Closed);
-    holds("F-7", format_args!("{call} of a closed store to be refused as Closed"), closed, &reply);
+    holds("F-7", format!("{call} of a closed store to be refused as Closed"), closed, &reply);
 }
 
 /// Asking nothing is answered with nothing.

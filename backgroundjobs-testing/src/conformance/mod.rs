@@ -49,10 +49,12 @@ mod settle;
 mod time;
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backgroundjobs_core::{BoxFuture, JobStore, TimeSource};
+use backgroundjobs_core::{JobStore, TimeSource};
 
 pub use catalogue::CHECKS;
 
@@ -93,13 +95,15 @@ pub enum Verdict {
     Skipped(Capability),
 }
 
+type Body = fn(Arc<dyn JobStore>) -> Pin<Box<dyn Future<Output = ()>>>;
+
 /// One conformance check.
 #[derive(Clone, Copy)]
 pub struct Check {
     name: &'static str,
     clauses: &'static [&'static str],
     needs: &'static [Capability],
-    body: fn(Arc<dyn JobStore>) -> BoxFuture<'static, ()>,
+    body: Body,
 }
 
 impl Check {

@@ -26,7 +26,7 @@ async fn ended(cx: &Context, from: u64, count: u64, outcome: Outcome) -> Vec<Job
 }
 
 async fn removes(cx: &Context, what: &str, now: Timestamp, retention: Retention, expected: u32) {
-    same("P-1", format_args!("jobs removed {what}"), cx.prune(now, retention, MANY).await.removed, expected);
+    same("P-1", format!("jobs removed {what}"), cx.prune(now, retention, MANY).await.removed, expected);
 }
 
 /// A job goes when it has been over for longer than its age, not when just as long.
@@ -110,10 +110,10 @@ pub(super) async fn next_prune_is_when_there_is_work(cx: &Context) {
         holds("P-3", "a next_prune later than store_now while a job grows old", next.is_some(), reply);
         now = next.unwrap_or(now);
         let before = cx.prune(now - MICRO, keep, MANY).await;
-        same("P-3", format_args!("jobs removed before next_prune, round {round}"), before.removed, 0);
+        same("P-3", format!("jobs removed before next_prune, round {round}"), before.removed, 0);
         same(
             "P-3",
-            format_args!("jobs removed at next_prune, round {round}"),
+            format!("jobs removed at next_prune, round {round}"),
             cx.prune(now, keep, 1).await.removed,
             1,
         );

@@ -1,6 +1,5 @@
 //! Calls made at once.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +7,7 @@ use std::task::Waker;
 
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimedJobs, InsertJobs, Inserted, InsertedJobs, JobId, JobState, JobStore,
-    KeyHold, LeaseStatus, Outcome, RecoverJobs, RenewLeases, SettleJobs, Settled, Settlement, StoreError,
+    KeyHold, Outcome, RecoverJobs, RenewLeases, SettleJobs, Settled, Settlement, StoreError,
 };
 
 use super::context::{BACKOFF, Context, KIND, QUEUE, answer, at, holds, lease_of, same, secs};
@@ -48,7 +47,8 @@ pub(super) async fn jobs_are_claimed_exactly_once(cx: &Context) {
         seen.push((job.id, job.generation));
     }
     seen.sort_unstable();
-    holds("C-1", "every generation 1, each job claimed once", seen.iter().all(|job| job.1 == 1), &seen);
+    let again: Vec<_> = seen.iter().filter(|job| job.1 != 1).collect();
+    holds("C-1", "each job to be claimed once, with generation 1", again.is_empty(), &again);
     let seen: Vec<_> = seen.into_iter().map(|(id, _)| id).collect();
     expected.sort_unstable();
     let twice = seen.windows(2).filter(|pair| pair[0] == pair[1]).count();
@@ -135,7 +135,7 @@ pub(super) async fn a_job_is_recovered_once(cx: &Context) {
     same("V-2", "jobs taken back by callers at once", seen, expected);
 }
 
-/// Settle, renew, recover and cancel of one claim at once: whatever the order, the record fits the answers.
+/// Settles and recovers of one claim at once: either all settles stand, or one recover does.
 pub(super) async fn one_claim_has_one_end(cx: &Context) {
     for _ in 0..ROUNDS {
         let job = cx.running(at(0)).await;
@@ -164,7 +164,7 @@ pub(super) async fn one_claim_has_one_end(cx: &Context) {
         };
         same(
             "S-1",
-            format_args!("settles applied and recovers of a job that is {state}"),
+            format!("settles applied and recovers of a job that is {state}"),
             (applied, recovered),
             expected,
         );
@@ -193,13 +193,7 @@ pub(super) async fn a_cancel_is_never_lost(cx: &Context) {
                     }
                     1 => {
                         let request = RenewLeases::new(at(1), secs(5), vec![lease]);
-                        let status = answer("renew", store.renew(&request).await).leases[0];
-                        holds(
-                            "R-1",
-                            "a status of a renew",
-                            status != LeaseStatus::Lost || round < ROUNDS,
-                            status,
-                        );
+                        answer("renew", store.renew(&request).await);
                         None
                     }
                     _ => {
@@ -231,13 +225,10 @@ pub(super) async fn a_dropped_call_is_whole_or_nothing(cx: &Context) {
             }
         }
         let left = cx.left(&ids).await.len();
-        holds("F-1", format_args!("all 20 jobs or none after {steps} steps"), left == 0 || left == 20, left);
+        holds("F-1", format!("all 20 jobs or none after {steps} steps"), left == 0 || left == 20, left);
         cx.insert(at(0), request.jobs).await;
         same("I-2", "jobs stored once the call was repeated", cx.left(&ids).await, ids);
     }
-    let mut claims = BTreeMap::new();
-    for job in cx.take(at(0), 999).await.jobs {
-        *claims.entry(job.id).or_insert(0) += 1;
-    }
-    same("F-1", "jobs to be claimed of 6 dropped and repeated calls", claims.len(), 120);
+    let due = cx.take(at(0), 999).await.jobs.len();
+    same("F-1", "jobs to be claimed of 6 dropped and repeated calls", due, 120);
 }

@@ -52,7 +52,7 @@ pub(super) async fn backs_off_until_the_limit(cx: &Context) {
         now = now + LEASE;
         let taken = cx.recover(now, 9).await.jobs.swap_remove(0);
         let expected = now + BACKOFF * crashes.into();
-        same("V-1", format_args!("run_at after crash {crashes}"), taken.run_at, expected);
+        same("V-1", format!("run_at after crash {crashes}"), taken.run_at, expected);
         same("V-1", "jobs before the back-off is over", cx.take(expected - MICRO, 9).await.jobs.len(), 0);
         now = expected;
     }
@@ -87,7 +87,7 @@ pub(super) async fn a_flagged_job_is_cancelled(cx: &Context) {
         same("X-3", "cancel of a running job", cx.cancel(at(1), job.id).await, CancelStatus::Requested);
         let taken = cx.recover(at(100), 9).await.jobs.swap_remove(0);
         let expected = recovered_state(1, max_crashes, true);
-        same("X-1", format_args!("a flagged job, crash 1 of {max_crashes}"), taken.state, expected);
+        same("X-1", format!("a flagged job, crash 1 of {max_crashes}"), taken.state, expected);
         let record = cx.get(job.id).await;
         same("X-1", "its record", (record.state, record.finished_at), (expected, Some(at(100))));
         same("X-1", "jobs after it", cx.take(at(9_999), 9).await.jobs.len(), 0);

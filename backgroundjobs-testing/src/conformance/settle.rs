@@ -32,11 +32,11 @@ pub(super) async fn each_outcome_takes_its_step(cx: &Context) {
         let before = cx.get(id).await;
         let expected = outcome.step().settles_to(false).expect("a settle step");
         let answer = cx.settle(at(3), lease_of(&claimed), outcome.clone()).await;
-        same("S-1", format_args!("answer to {outcome:?}"), answer, applied(expected));
+        same("S-1", format!("answer to {outcome:?}"), answer, applied(expected));
         let mut after = cx.get(id).await;
         same("S-5", "failures added", after.failures.len(), usize::from(outcome.failure().is_some()));
         after.failures.clear();
-        same("S-3", format_args!("the record after {outcome:?}"), after, settled(before, &outcome, expected));
+        same("S-3", format!("the record after {outcome:?}"), after, settled(before, &outcome, expected));
         cx.cancel(at(4), id).await;
     }
 }
@@ -74,7 +74,7 @@ async fn repeat(cx: &Context, job: &ClaimedJob, outcome: Outcome, clause: &str, 
     let before = cx.get(job.id).await;
     let what = format!("settle of generation {} again, {}", job.generation, before.state);
     same(clause, &what, cx.settle(at(90), lease_of(job), outcome).await, expected);
-    same(clause, format_args!("the record after {what}"), cx.get(job.id).await, before);
+    same(clause, format!("the record after {what}"), cx.get(job.id).await, before);
 }
 
 /// A settle whose reply was lost is repeated in vain and in peace, wherever the job is by then.
@@ -116,7 +116,7 @@ pub(super) async fn an_unknown_claim_is_lost(cx: &Context) {
     let nobody = LeaseKey { id: cx.job_id(), generation: 1 };
     for lease in [future, nobody] {
         let answer = cx.settle(at(1), lease, Outcome::Complete).await;
-        same("F-3", format_args!("settle of {lease:?}"), answer, Settled::Lost);
+        same("F-3", format!("settle of {lease:?}"), answer, Settled::Lost);
     }
     same("S-1", "the record", cx.get(job.id).await, before);
     let waiting = LeaseKey { id: cx.put(at(0), cx.job()).await, generation: 1 };
@@ -158,7 +158,7 @@ pub(super) async fn counts_after_the_lease_ran_out(cx: &Context) {
         let late = at(0) + LEASE + secs(500);
         let answer = cx.settle(late, lease_of(&job), outcome.clone()).await;
         let expected = outcome.step().settles_to(false).expect("a settle step");
-        same("S-2", format_args!("late settle as {outcome:?}"), answer, applied(expected));
+        same("S-2", format!("late settle as {outcome:?}"), answer, applied(expected));
         same("S-2", "jobs to recover after it", cx.recover(late, 9).await.jobs, vec![]);
         cx.cancel(late, job.id).await;
     }
@@ -173,7 +173,7 @@ pub(super) async fn crashes_are_counted_in_a_row(cx: &Context) {
         same("V-1", "crashes handed out after one", again.crashes, 1);
         cx.end(at(201), &again, outcome.clone()).await;
         let expected = u16::from(outcome == Outcome::Release);
-        same("S-4", format_args!("crashes after {outcome:?}"), cx.get(job.id).await.crashes, expected);
+        same("S-4", format!("crashes after {outcome:?}"), cx.get(job.id).await.crashes, expected);
         cx.cancel(at(202), job.id).await;
     }
 }
