@@ -157,6 +157,7 @@ macro_rules! each_conformance_check {
             }
             requeue {
                 starts_the_counters_anew ["O-1" "C-1" "S-1"] [Control];
+                a_crashed_job_starts_anew ["O-1"] [Control];
                 answers_each_in_order ["O-3" "O-1" "F-2"] [Control];
                 takes_its_key_again_or_conflicts ["O-2" "C-9"] [Control];
                 a_key_held_for_a_time_is_held_right ["O-2" "U-1"] [Control];

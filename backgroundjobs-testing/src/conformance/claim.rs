@@ -102,27 +102,24 @@ pub(super) async fn limits_are_per_queue(cx: &Context) {
 /// High priority first, then the earlier, then the smaller id: across kinds, in whatever order they came.
 pub(super) async fn hands_out_in_order(cx: &Context) {
     let mut expected = Vec::new();
-    for priority in [9, 6, 5, 0] {
-        for run_at in [at(1), at(2), at(2) + MICRO] {
-            for kind in ["x", "y", "x"] {
-                expected.push(cx.job_of(QUEUE, kind).with(|job| {
+    // The later a group is handed out, the smaller its ids and the earlier its insert.
+    for (second, priority) in (0..).zip([0, 5, 6, 9]) {
+        for run_at in [at(9) + MICRO, at(9), at(8)] {
+            let group = ["x", "y", "x"].map(|kind| {
+                cx.job_of(QUEUE, kind).with(|job| {
                     job.priority = Priority::new(priority).expect("a priority");
                     job.run_at = RunAt::At(run_at);
-                }));
-            }
+                })
+            });
+            let mut reversed = group.clone();
+            reversed.reverse();
+            cx.insert(at(second), reversed.to_vec()).await;
+            expected.splice(0..0, group.map(|job| job.id));
         }
     }
-    let mut shuffled = expected.clone();
-    shuffled.reverse();
-    shuffled.rotate_left(11);
-    shuffled.swap(3, 20);
-    for jobs in shuffled.chunks(7) {
-        cx.insert(at(0), jobs.to_vec()).await;
-    }
-    let expected: Vec<_> = expected.iter().map(|job| job.id).collect();
     let mut seen = Vec::new();
     for limit in [2, 9, 1, 100] {
-        let reply = cx.claim(at(5), &[(QUEUE, limit)], &["y", "x"]).await;
+        let reply = cx.claim(at(10), &[(QUEUE, limit)], &["y", "x"]).await;
         seen.extend(ids_of(&reply.queues[0]));
     }
     same("C-4", "order by priority, run_at, id", seen, expected);

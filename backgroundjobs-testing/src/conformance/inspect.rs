@@ -37,7 +37,7 @@ async fn zoo(cx: &Context) -> Vec<JobId> {
     let mut ids = Vec::new();
     for (queue, kind) in [("b", "x"), ("a", "y"), ("a", "x")] {
         for state in JobState::ALL.into_iter().chain([JobState::Waiting]) {
-            let later = RunAt::At(at(100 + ids.len() as u64));
+            let later = RunAt::At(at(200 - ids.len() as u64));
             let waits = state == JobState::Waiting;
             let job = cx.job_of(queue, kind).with(|job| job.run_at = if waits { later } else { RunAt::Now });
             let id = cx.put(at(0), job).await;

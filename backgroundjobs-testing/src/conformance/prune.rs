@@ -16,13 +16,14 @@ fn all(keep: Keep) -> Retention {
     Retention { succeeded: keep, failed: keep, cancelled: keep }
 }
 
-/// `count` jobs that ended a second apart, the first at `from`.
-async fn ended(cx: &Context, from: u64, count: u64, outcome: Outcome) -> Vec<JobId> {
-    let mut ids = Vec::new();
-    for second in from..from + count {
-        ids.push(cx.ended(at(second), outcome.clone()).await);
+/// `count` jobs that ended a second apart, the first at `from` and with the largest id.
+async fn ended(cx: &Context, from: u64, count: usize, outcome: Outcome) -> Vec<JobId> {
+    cx.insert(at(from), (0..count).map(|_| cx.job()).collect()).await;
+    let jobs = cx.take(at(from), count).await.jobs;
+    for (second, job) in (from..).zip(jobs.iter().rev()) {
+        cx.end(at(second), job, outcome.clone()).await;
     }
-    ids
+    jobs.iter().rev().map(|job| job.id).collect()
 }
 
 async fn removes(cx: &Context, what: &str, now: Timestamp, retention: Retention, expected: u32) {

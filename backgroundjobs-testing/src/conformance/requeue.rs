@@ -46,6 +46,14 @@ pub(super) async fn starts_the_counters_anew(cx: &Context) {
     same("O-1", "state after a release: no flag", cx.state(last.id).await, JobState::Waiting);
 }
 
+/// A job that crashed too often has all its crashes ahead of it again.
+pub(super) async fn a_crashed_job_starts_anew(cx: &Context) {
+    let crashed = cx.run(at(0), cx.job().with(|job| job.max_crashes = 1)).await.id;
+    cx.recover(at(100), 9).await;
+    same("O-1", "requeue of a crashed job", requeue(cx, at(101), &[crashed]).await, requeued());
+    same("O-1", "its crashes", cx.get(crashed).await.crashes, 0);
+}
+
 /// Every final state goes back; what is not over is left alone, what is unknown is said.
 pub(super) async fn answers_each_in_order(cx: &Context) {
     let done = cx.ended(at(0), Outcome::Complete).await;
@@ -102,6 +110,8 @@ pub(super) async fn a_key_held_for_a_time_is_held_right(cx: &Context) {
     same("O-2", "insert before the first end", holder(cx, last).await, Inserted::Existing(job.id));
     let again = cx.take_one(at(60)).await;
     cx.end(at(61), &again, Outcome::Complete).await;
+    let successor = cx.put(at(100), cx.keyed("k", KeyHold::UntilFinished)).await;
+    cx.cancel(at(101), successor).await;
     same("O-2", "requeue after it lapsed", requeue(cx, at(200), &[job.id]).await, requeued());
     let last = at(300) - MICRO;
     same("O-2", "insert before the second end", holder(cx, last).await, Inserted::Existing(job.id));

@@ -69,7 +69,7 @@ pub(crate) enum Fault {
     RecoverSelectsThenUpdates,
     /// A recover takes a flagged job back to Waiting.
     RecoverForgetsCancel,
-    /// A recover hands out a new generation, so that the old claim looks like one that never was.
+    /// A recover takes a job back only after the end of its lease, not at it.
     RecoverIsLate,
     /// A key held for a time lasts a microsecond too long.
     KeyEndsLate,
