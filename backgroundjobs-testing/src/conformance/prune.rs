@@ -99,13 +99,15 @@ pub(super) async fn is_bounded_and_longest_over_first(cx: &Context) {
 
 /// `next_prune` is when there is more to do: then, and not before.
 pub(super) async fn next_prune_is_when_there_is_work(cx: &Context) {
-    let keep = succeeded(Keep::for_age(secs(60)));
+    let cancelled = Keep::for_age(secs(600));
+    let keep = Retention { cancelled, ..succeeded(Keep::for_age(secs(60))) };
     let empty = cx.prune(at(0), keep, MANY).await;
     same("P-3", "next_prune of an empty store", (empty.removed, empty.next_prune), (0, None));
     ended(cx, 5, 2, Outcome::Complete).await;
     ended(cx, 1, 1, fail()).await;
+    ended(cx, 1, 1, Outcome::Cancel { failure: None }).await;
     let mut now = at(10);
-    for round in 1..=2 {
+    for round in 1..=3 {
         let reply = cx.prune(now, keep, MANY).await;
         let next = reply.next_prune.filter(|next| *next > now);
         holds("P-3", "a next_prune later than store_now while a job grows old", next.is_some(), reply);
@@ -121,8 +123,8 @@ pub(super) async fn next_prune_is_when_there_is_work(cx: &Context) {
     }
     let after = cx.prune(now, keep, MANY).await;
     same("P-3", "next_prune when no more job can grow old", after.next_prune, None);
-    ended(cx, 200, 3, Outcome::Complete).await;
-    let counted = cx.prune(at(300), succeeded(Keep::latest(2)), MANY).await;
+    ended(cx, 700, 3, Outcome::Complete).await;
+    let counted = cx.prune(at(800), succeeded(Keep::latest(2)), MANY).await;
     same("P-3", "next_prune of jobs kept by count", (counted.removed, counted.next_prune), (1, None));
 }
 

@@ -70,42 +70,42 @@ pub(super) async fn jobs_come_back_when_they_should(cx: &Context) {
     same("S-3", "attempts after a retry without delay", cx.take_one(at(34)).await.attempts, 2);
 }
 
-async fn repeat(cx: &Context, job: &ClaimedJob, outcome: Outcome, clause: &str, expected: Settled) {
+async fn repeat(cx: &Context, job: &ClaimedJob, outcome: Outcome, expected: Settled) {
     let before = cx.get(job.id).await;
     let what = format!("settle of generation {} again, {}", job.generation, before.state);
-    same(clause, &what, cx.settle(at(90), lease_of(job), outcome).await, expected);
-    same(clause, format!("the record after {what}"), cx.get(job.id).await, before);
+    same("S-1", &what, cx.settle(at(90), lease_of(job), outcome).await, expected);
+    same("S-1", format!("the record after {what}"), cx.get(job.id).await, before);
 }
 
 /// A settle whose reply was lost is repeated in vain and in peace, wherever the job is by then.
 pub(super) async fn repeating_is_harmless(cx: &Context) {
     let first = cx.running(at(0)).await;
     cx.end(at(1), &first, retry(secs(5))).await;
-    repeat(cx, &first, retry(secs(5)), "S-1", applied(JobState::Waiting)).await;
+    repeat(cx, &first, retry(secs(5)), applied(JobState::Waiting)).await;
     let second = cx.take_one(at(6)).await;
-    repeat(cx, &first, retry(secs(5)), "S-1", applied(JobState::Running)).await;
+    repeat(cx, &first, retry(secs(5)), applied(JobState::Running)).await;
     cx.end(at(7), &second, Outcome::Complete).await;
-    repeat(cx, &second, Outcome::Complete, "S-1", applied(JobState::Succeeded)).await;
+    repeat(cx, &second, Outcome::Complete, applied(JobState::Succeeded)).await;
     let failed = cx.running(at(8)).await;
     cx.end(at(9), &failed, fail()).await;
-    repeat(cx, &failed, fail(), "S-1", applied(JobState::Failed)).await;
+    repeat(cx, &failed, fail(), applied(JobState::Failed)).await;
 }
 
 /// A claim that is over cannot say anything any more.
 pub(super) async fn a_stale_claim_is_lost(cx: &Context) {
     let first = cx.running(at(0)).await;
     cx.recover(at(40), 9).await;
-    repeat(cx, &first, Outcome::Complete, "S-1", Settled::Lost).await;
+    repeat(cx, &first, Outcome::Complete, Settled::Lost).await;
     let second = cx.take_one(at(40) + BACKOFF).await;
     for outcome in outcomes() {
-        repeat(cx, &first, outcome, "S-1", Settled::Lost).await;
+        repeat(cx, &first, outcome, Settled::Lost).await;
     }
     cx.end(at(51), &second, retry(secs(0))).await;
-    repeat(cx, &first, Outcome::Complete, "S-1", Settled::Lost).await;
+    repeat(cx, &first, Outcome::Complete, Settled::Lost).await;
     let third = cx.take_one(at(52)).await;
     cx.end(at(53), &third, Outcome::Complete).await;
-    repeat(cx, &first, Outcome::Complete, "S-1", Settled::Lost).await;
-    repeat(cx, &second, retry(secs(0)), "S-1", Settled::Lost).await;
+    repeat(cx, &first, Outcome::Complete, Settled::Lost).await;
+    repeat(cx, &second, retry(secs(0)), Settled::Lost).await;
 }
 
 /// A generation that never was is Lost, and so is a job that is not there.
