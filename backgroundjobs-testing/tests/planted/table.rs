@@ -252,8 +252,11 @@ impl Table {
         if step != Step::Release && fault != Fault::CrashesAreForEver {
             job.crashes = 0;
         }
-        if let Outcome::Retry { delay, .. } | Outcome::Snooze { delay } = end.outcome {
-            job.run_at = now + delay;
+        match end.outcome {
+            Outcome::Retry { delay, .. } | Outcome::Snooze { delay } if job.state == JobState::Waiting => {
+                job.run_at = now + delay;
+            }
+            _ => {}
         }
         let state = job.state;
         self.arrive(now, end.lease.id);
