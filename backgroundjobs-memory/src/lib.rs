@@ -7,7 +7,6 @@
 //! All of it is one state behind one lock: each call is a function from that state and the store's time to
 //! the next state and an answer, and nothing waits while the lock is held. So every call is atomic, and its
 //! future never pends.
-//!
 
 mod control;
 mod inspect;

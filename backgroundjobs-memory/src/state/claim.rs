@@ -13,9 +13,12 @@ impl State {
     /// Hands out due jobs of each queue, or again those of a repeated claim.
     pub(crate) fn claim(&mut self, request: &ClaimJobs, now: Timestamp) -> ClaimedJobs {
         let earlier = if request.repeated { self.jobs_of_claim(request) } else { Vec::new() };
-        let queue = |demand| match earlier.is_empty() {
-            true => self.claim_queue(request, demand, now),
-            false => self.repeat_queue(request, demand, &earlier),
+        let queue = |demand| {
+            if earlier.is_empty() {
+                self.claim_queue(request, demand, now)
+            } else {
+                self.repeat_queue(request, demand, &earlier)
+            }
         };
         let queues = request.queues.iter().map(queue).collect();
         ClaimedJobs { store_now: now, queues, next_expiry: self.index.next_expiry() }

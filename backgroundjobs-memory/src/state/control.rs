@@ -64,7 +64,8 @@ mod tests {
     use std::time::Duration;
 
     use backgroundjobs_core::{
-        Inserted, JobState, Keep, KeyHold, NewJob, Outcome, PruneJobs, Retention, UniqueKey,
+        Failure, FailureKind, Inserted, JobState, Keep, KeyHold, NewJob, Outcome, PruneJobs, Retention,
+        UniqueKey,
     };
 
     use super::super::fixture::{at, id, job, queue};
@@ -163,7 +164,7 @@ mod tests {
         state.insert_all(vec![job(1)], at(0));
         let claimed = state.claim_some(at(1), 1).jobs.remove(0);
         state.cancel(&[id(1)], at(2));
-        let failure = backgroundjobs_core::Failure::new(backgroundjobs_core::FailureKind::Error, "no route");
+        let failure = Failure::new(FailureKind::Error, "no route");
         state.settle_with(id(1), claimed.generation, Outcome::Fail { failure }, at(3));
         state.requeue(&[id(1)], at(9));
         let job = state.record(1);

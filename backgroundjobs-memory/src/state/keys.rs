@@ -64,6 +64,22 @@ impl Keys {
         }
     }
 
+    /// Checks that every end is noted once, and that no job keeps a key it should have let go.
+    #[cfg(test)]
+    pub(super) fn check(&self, state_of: impl Fn(JobId) -> Option<backgroundjobs_core::JobState>) {
+        let timed = self.held.values().filter(|holder| holder.until.is_some()).count();
+        assert_eq!(timed, self.expiring.len());
+        for (key, holder) in &self.held {
+            match holder.until {
+                Some(until) => assert!(self.expiring.contains(&(until, key.clone())), "{key}"),
+                None => {
+                    let state = state_of(holder.job);
+                    assert!(state.is_some_and(|state| !state.is_final()), "{key}: {state:?}");
+                }
+            }
+        }
+    }
+
     fn forget(&mut self, key: &Arc<str>) {
         if let Some(until) = self.held.remove(key).and_then(|holder| holder.until) {
             self.expiring.remove(&(until, key.clone()));

@@ -6,7 +6,8 @@
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_set};
+use std::iter;
 
 use backgroundjobs_core::{JobId, JobState, Kind, Priority, QueueName, Timestamp};
 
@@ -113,6 +114,12 @@ impl Lanes {
         groups.iter().filter_map(|id| self.group(*id).next_run_at()).min()
     }
 
+    /// The groups that have jobs.
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.queues.values().flat_map(|queue| queue.kinds.values()).map(|id| self.group(*id))
+    }
+
     fn new_group(&mut self, queue: QueueName, kind: Kind) -> GroupId {
         let group = Group::new(queue.clone(), kind.clone());
         let id = match self.free.pop() {
@@ -155,6 +162,16 @@ impl Group {
         &mut self.lanes[usize::from(priority.level())]
     }
 
+    #[cfg(test)]
+    pub(super) fn lane(&self, priority: Priority) -> &BTreeSet<Moment> {
+        &self.lanes[usize::from(priority.level())]
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lanes.iter().map(BTreeSet::len).sum()
+    }
+
     /// When the first waiting job is due, of any priority.
     pub(super) fn next_run_at(&self) -> Option<Timestamp> {
         self.lanes.iter().filter_map(BTreeSet::first).map(|(run_at, _)| *run_at).min()
@@ -168,20 +185,23 @@ fn merge_due<'a>(
     limit: usize,
     due: &mut Vec<JobId>,
 ) {
-    let mut heads = BinaryHeap::new();
-    let mut rests = Vec::new();
-    for lane in lanes {
-        let mut rest = lane.iter();
-        if let Some(head) = rest.next().filter(|(run_at, _)| *run_at <= now) {
-            heads.push(Reverse((*head, rests.len())));
-            rests.push(rest);
-        }
+    let is_due = |(run_at, _): &&Moment| *run_at <= now;
+    let mut lanes = lanes.filter(|lane| lane.first().as_ref().is_some_and(is_due)).peekable();
+    let Some(first) = lanes.next() else { return };
+    if lanes.peek().is_none() {
+        // Most claims find one kind due, which needs no merging.
+        let left = limit.saturating_sub(due.len());
+        due.extend(first.iter().take_while(is_due).take(left).map(|(_, id)| *id));
+        return;
     }
+    let mut rests: Vec<_> = iter::once(first).chain(lanes).map(BTreeSet::iter).collect();
+    let head = |(from, rest): (usize, &mut btree_set::Iter<'a, Moment>)| Some(Reverse((*rest.next()?, from)));
+    let mut heads: BinaryHeap<_> = rests.iter_mut().enumerate().filter_map(head).collect();
     while due.len() < limit {
         let Some(mut head) = heads.peek_mut() else { return };
         let Reverse(((_, id), from)) = *head;
         due.push(id);
-        match rests[from].next().filter(|(run_at, _)| *run_at <= now) {
+        match rests[from].next().filter(is_due) {
             Some(next) => *head = Reverse((*next, from)),
             None => drop(PeekMut::pop(head)),
         }
@@ -190,12 +210,10 @@ fn merge_due<'a>(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use backgroundjobs_core::{Outcome, PruneJobs, Retention, RunAt};
+    use backgroundjobs_core::{JobFilter, Keep, Outcome, PruneJobs, Retention, RunAt};
 
     use super::super::State;
-    use super::super::fixture::{LEASE, at, claim_of, id, job, kind, queue};
+    use super::super::fixture::{at, claim_of, id, job, kind, queue};
     use super::*;
 
     /// `(number, kind, priority, second)` of each job.
@@ -285,15 +303,13 @@ mod tests {
     fn counts_follow_every_job_to_its_end_and_beyond() {
         let mut state = state_of(&[(1, "mail", 5, 0), (2, "mail", 5, 3), (3, "mail", 9, 4)]);
         state.run(Outcome::Complete, at(0));
-        let rows = state.count(&backgroundjobs_core::JobFilter::all());
+        let rows = state.count(&JobFilter::all());
         let seen: Vec<_> = rows.iter().map(|row| (row.state, row.count, row.next_run_at)).collect();
         assert_eq!(seen, [(JobState::Waiting, 2, Some(at(3))), (JobState::Succeeded, 1, None)]);
-        let nothing = backgroundjobs_core::Keep::latest(0);
-        let retention = Retention { succeeded: nothing, ..Retention::FOREVER };
+        let retention = Retention { succeeded: Keep::latest(0), ..Retention::FOREVER };
         assert_eq!(state.prune(&PruneJobs::new(at(0), retention, 10), at(0)).removed, 1);
         state.cancel(&[id(2), id(3)], at(1));
-        let rows = state.count(&backgroundjobs_core::JobFilter::all());
+        let rows = state.count(&JobFilter::all());
         assert_eq!((rows.len(), rows[0].state, rows[0].count), (1, JobState::Cancelled, 2));
-        assert!(LEASE > Duration::ZERO && state.index.next_expiry().is_none());
     }
 }

@@ -6,6 +6,8 @@
 
 mod cancel;
 mod claim;
+#[cfg(test)]
+mod consistency;
 mod control;
 #[cfg(test)]
 mod fixture;
