@@ -1,18 +1,58 @@
-//! wip
+//! Typed background jobs: work that happens outside the request, now or later, tried again when it fails, on
+//! a store of your choice and a clock that tests can move.
+//!
+//! This crate has what every store and every program shares: the [store contract](JobStore), the
+//! [manager](JobManager) to enqueue through, the [jobs](BackgroundJobs) that run, and the
+//! [surroundings](Env) they run in. The stores are crates of their own (`backgroundjobs-memory`), and so are
+//! the means to test with (`backgroundjobs-testing`).
+
 pub mod limits;
+pub mod prelude;
+
+mod args;
+mod builder;
+mod context;
+mod env;
+mod executor;
 mod failure;
+mod handler;
 mod id;
+mod job_error;
+mod jobs;
+mod manager;
 mod name;
+mod nearest;
+mod options;
 mod payload;
 mod record;
+mod registry;
+mod retry;
 mod state;
 mod store;
+mod store_door;
 mod time;
+mod worker;
+
+pub use args::{JobArgs, JobOptions};
+pub use builder::{BuildError, BuildProblem, Builder};
+pub use context::JobContext;
+pub use env::{AbortTask, Checkpoint, Env, EnvBuilder, Hooks, Outside, OutsideGuard};
+pub use executor::{JobExecutor, JobRun};
 pub use failure::{ErrorText, Failure, FailureKind, RecordedFailure};
+pub use handler::BackgroundJob;
 pub use id::{ClaimId, JobId, ParseJobIdError, WorkerId};
+pub use job_error::{JobError, JobResult, Verdict};
+pub use jobs::{BackgroundJobs, IdleError, StartError, StopError};
+pub use manager::{
+    EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued, JobDraft, JobManager,
+    JobManagerExt, SubmitError,
+};
 pub use name::{Kind, MAX_NAME_BYTES, NameError, QueueName};
+pub use options::Options;
 pub use payload::{Metadata, Payload};
 pub use record::{JobRecord, KeyHold, Lease, NewJob, Priority, RunAt, UniqueKey};
+pub use retry::RetryPolicy;
 pub use state::{JobState, STEPS, Step, recovered_state};
 pub use store::*;
 pub use time::{BoxFuture, Clock, ParseTimestampError, SystemClock, Timestamp};
+pub use worker::{JobStats, LeftRunning, StopReport};

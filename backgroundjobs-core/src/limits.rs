@@ -54,6 +54,8 @@ pub const UPKEEP_BATCH: u32 = 1_000;
 pub const PRUNE_EVERY_SETTLES: u64 = 1_000;
 /// A run without a timeout that lasts this long is warned about, and again after each further such span.
 pub const LONG_RUN_WARNING: Duration = Duration::from_secs(3600);
+/// Finished jobs that age out are cleared away together, at most this often.
+pub const PRUNE_AT_MOST_EVERY: Duration = Duration::from_secs(60);
 /// How long jobs may wait for a worker that was never started before a warning says so.
 pub const UNSERVED_WARNING: Duration = Duration::from_secs(5);
 /// Finished jobs of each final state that the memory store keeps.

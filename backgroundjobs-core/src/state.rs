@@ -23,8 +23,7 @@ pub enum JobState {
 
 impl JobState {
     /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 5] =
-        [Self::Waiting, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// Whether the job is over.
     #[must_use]
@@ -152,8 +151,7 @@ mod tests {
 
     #[test]
     fn every_settle_and_recover_answer_is_in_the_table() {
-        let settles =
-            [Step::Complete, Step::Retry, Step::Snooze, Step::Release, Step::Fail, Step::Cancel];
+        let settles = [Step::Complete, Step::Retry, Step::Snooze, Step::Release, Step::Fail, Step::Cancel];
         for (step, flagged) in settles.into_iter().flat_map(|step| [(step, false), (step, true)]) {
             let to = step.settles_to(flagged).expect("a settle step");
             assert!(JobState::Running.allows(step, to), "{step:?} to {to}");

@@ -8,9 +8,13 @@
 //! the next state and an answer, and nothing waits while the lock is held. So every call is atomic, and its
 //! future never pends.
 
+pub mod prelude;
+
 mod control;
 mod inspect;
+mod options;
 mod state;
 mod store;
 
+pub use options::UseInMemory;
 pub use store::MemoryStore;

@@ -1,0 +1,328 @@
+//! [`Builder`]: puts jobs together and reports every mistake at once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::executor::HandlerExecutor;
+use crate::handler::{ErasedHandler, FnJob, FnJobWith, Typed};
+use crate::jobs::{BackgroundJobs, Parts};
+use crate::manager::Producing;
+use crate::options::{Options, default_slots};
+use crate::registry::{Registration, Registry};
+use crate::{
+    BackgroundJob, Env, JobArgs, JobContext, JobExecutor, JobResult, JobStore, Kind, NameError, QueueName,
+    RetryPolicy,
+};
+
+/// Collects handlers, then [`build`](Self::build)s.
+#[must_use = "nothing runs before .build()? and .start().await?"]
+pub struct Builder {
+    options: Options,
+    drafts: Vec<Draft>,
+    problems: Vec<BuildProblem>,
+}
+
+/// A registration whose names are not checked yet.
+struct Draft {
+    kind: &'static str,
+    aliases: &'static [&'static str],
+    handler: Box<dyn ErasedHandler>,
+    options: crate::JobOptions,
+    timeout: Option<Duration>,
+    retry: Option<RetryPolicy>,
+}
+
+impl Builder {
+    pub(crate) fn new(options: Options) -> Self {
+        Self { options, drafts: Vec::new(), problems: Vec::new() }
+    }
+
+    /// Runs the jobs of `A` by `handler`. One handler for each kind; where a handler implements
+    /// [`BackgroundJob`] for several args, say which: `.register::<A, _>(handler)`.
+    pub fn register<A: JobArgs, H: BackgroundJob<A>>(mut self, handler: H) -> Self {
+        self.drafts.push(Draft {
+            kind: A::KIND,
+            aliases: A::ALIASES,
+            handler: Box::new(Typed::<A, H>::new(handler)),
+            options: A::options(),
+            timeout: None,
+            retry: None,
+        });
+        self
+    }
+
+    /// Runs the jobs of `A` by an async function or closure.
+    pub fn register_fn<A, F, Fut>(self, function: F) -> Self
+    where
+        A: JobArgs,
+        F: Fn(A, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = JobResult> + Send,
+    {
+        self.register::<A, _>(FnJob(function))
+    }
+
+    /// Runs the jobs of `A` by an async function that gets a clone of `state` each time.
+    pub fn register_fn_with<A, S, F, Fut>(self, state: S, function: F) -> Self
+    where
+        A: JobArgs,
+        S: Clone + Send + Sync + 'static,
+        F: Fn(S, A, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = JobResult> + Send,
+    {
+        self.register::<A, _>(FnJobWith { state, function })
+    }
+
+    /// How long a run of the handler registered last may take; comes before what its args type says.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        match self.drafts.last_mut() {
+            Some(draft) => draft.timeout = Some(timeout),
+            None => self.problems.push(BuildProblem::NothingToConfigure { method: "timeout" }),
+        }
+        self
+    }
+
+    /// How the jobs of the handler registered last are tried again; comes before the program's options.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        match self.drafts.last_mut() {
+            Some(draft) => draft.retry = Some(policy),
+            None => self.problems.push(BuildProblem::NothingToConfigure { method: "retry" }),
+        }
+        self
+    }
+
+    /// Changes the options once more: how a test kit puts its own surroundings under a program's jobs.
+    pub fn configure(mut self, change: impl FnOnce(Options) -> Options) -> Self {
+        self.options = change(self.options);
+        self
+    }
+
+    /// Checks everything and puts it together. Nothing runs yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] lists every mistake, each with what to write instead.
+    pub fn build(self) -> Result<BackgroundJobs, BuildError> {
+        let Self { options, drafts, mut problems } = self;
+        let store = only_store(options.stores, &mut problems);
+        let queues = queues(options.queues, options.producer_only, store.as_deref(), &mut problems);
+        let produced: Vec<Kind> =
+            options.produced.iter().filter_map(|name| kind(name, name, &mut problems)).collect();
+        match (drafts.is_empty(), options.producer_only) {
+            (true, false) if produced.is_empty() => problems.push(BuildProblem::NoHandler),
+            (false, true) => problems.push(BuildProblem::ProducerWithHandlers),
+            _ => {}
+        }
+        let registrations = registrations(drafts, &queues, &mut problems);
+        if options.times.lease < options.times.renew_every * 2 || options.times.renew_every.is_zero() {
+            problems.push(BuildProblem::Lease {
+                lease: options.times.lease,
+                renew_every: options.times.renew_every,
+            });
+        }
+        let Some(store) = store.filter(|_| problems.is_empty()) else { return Err(BuildError { problems }) };
+        let registry = Arc::new(Registry::new(registrations));
+        let executor: Arc<dyn JobExecutor> = options
+            .wrappers
+            .into_iter()
+            .fold(Arc::new(HandlerExecutor::new(registry.clone())), |inner, wrap| wrap(inner));
+        Ok(BackgroundJobs::assemble(Parts {
+            env: options.env.unwrap_or_else(Env::system),
+            retention: options.retention,
+            retry: options.retry,
+            times: options.times,
+            queues: queues.clone(),
+            executor,
+            producing: Producing {
+                registry,
+                produced,
+                queues: queues.into_iter().map(|(queue, _)| queue).collect(),
+                producer_only: options.producer_only,
+                max_attempts: options.retry.attempts(),
+                max_crashes: options.max_crashes,
+            },
+            store,
+        }))
+    }
+}
+
+fn only_store(
+    mut stores: Vec<Arc<dyn JobStore>>,
+    problems: &mut Vec<BuildProblem>,
+) -> Option<Arc<dyn JobStore>> {
+    let store = stores.pop();
+    match &store {
+        None => problems.push(BuildProblem::NoStore),
+        Some(_) if !stores.is_empty() => {
+            problems.push(BuildProblem::SeveralStores { count: stores.len() + 1 });
+        }
+        Some(store) => {
+            let profile = store.profile();
+            if profile.poll_interval.is_none() && store.local_hub().is_none() {
+                problems.push(BuildProblem::DeafStore { store: profile.name });
+            }
+        }
+    }
+    store
+}
+
+fn queues(
+    named: Vec<(String, usize)>,
+    producer_only: bool,
+    store: Option<&dyn JobStore>,
+    problems: &mut Vec<BuildProblem>,
+) -> Vec<(QueueName, usize)> {
+    let mut queues: Vec<(QueueName, usize)> = Vec::new();
+    let reachable = store.is_none_or(|store| store.profile().poll_interval.is_some());
+    for (name, slots) in named {
+        match QueueName::new(&name) {
+            Err(source) => problems.push(BuildProblem::Name { what: "queue", of: name, source }),
+            Ok(queue) if queues.iter().any(|(known, _)| *known == queue) => {
+                problems.push(BuildProblem::QueueTwice { queue: name });
+            }
+            Ok(_) if slots == 0 && !reachable && !producer_only => {
+                problems.push(BuildProblem::UnreachableQueue { queue: name });
+            }
+            Ok(queue) => queues.push((queue, slots)),
+        }
+    }
+    if queues.is_empty() {
+        queues.push((QueueName::default_queue(), default_slots()));
+    }
+    if producer_only {
+        queues.iter_mut().for_each(|(_, slots)| *slots = 0);
+    }
+    queues
+}
+
+fn registrations(
+    drafts: Vec<Draft>,
+    queues: &[(QueueName, usize)],
+    problems: &mut Vec<BuildProblem>,
+) -> Vec<Registration> {
+    let mut taken: BTreeMap<Kind, &'static str> = BTreeMap::new();
+    let mut registrations = Vec::new();
+    for draft in drafts {
+        let mut names = Vec::new();
+        for name in std::iter::once(&draft.kind).chain(draft.aliases) {
+            let Some(kind) = kind(name, draft.kind, problems) else { continue };
+            match taken.insert(kind.clone(), draft.kind) {
+                Some(other) => problems.push(BuildProblem::KindTwice { name: kind.to_string(), other }),
+                None => names.push(kind),
+            }
+        }
+        if draft.timeout.or(draft.options.timeout) == Some(Duration::ZERO) {
+            problems.push(BuildProblem::ZeroTimeout { kind: draft.kind });
+        }
+        if let Some(queue) = &draft.options.queue
+            && !queues.iter().any(|(known, _)| known == &queue.as_str())
+        {
+            problems.push(BuildProblem::UndeclaredQueue { kind: draft.kind, queue: queue.clone() });
+        }
+        let mut names = names.into_iter();
+        if let Some(kind) = names.next() {
+            registrations.push(Registration {
+                kind,
+                aliases: names.collect(),
+                handler: draft.handler,
+                options: draft.options,
+                timeout: draft.timeout,
+                retry: draft.retry,
+            });
+        }
+    }
+    registrations
+}
+
+fn kind(name: &str, of: &str, problems: &mut Vec<BuildProblem>) -> Option<Kind> {
+    Kind::new(name)
+        .map_err(|source| problems.push(BuildProblem::Name { what: "kind", of: of.to_owned(), source }))
+        .ok()
+}
+
+/// Everything that keeps jobs from being built.
+#[derive(Debug)]
+pub struct BuildError {
+    problems: Vec<BuildProblem>,
+}
+
+impl BuildError {
+    /// Each mistake.
+    #[must_use]
+    pub fn problems(&self) -> &[BuildProblem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.as_slice() {
+            [only] => write!(f, "the jobs cannot be built: {only}"),
+            several => {
+                write!(f, "the jobs cannot be built, for {} reasons:", several.len())?;
+                several.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.problems.iter().find_map(std::error::Error::source)
+    }
+}
+
+/// One mistake, with what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each variant and field is explained by its message")]
+pub enum BuildProblem {
+    #[error("no store is named: write options.use_in_memory(), or options.use_store(store)")]
+    NoStore,
+    #[error("{count} stores are named: name one")]
+    SeveralStores { count: usize },
+    #[error(
+        "the {store} store can wake nobody: its local_hub() must be Some, or its profile needs a poll interval"
+    )]
+    DeafStore { store: &'static str },
+    #[error(
+        "there is no handler: call .register(..), or say options.producer_only() where other programs run \
+         the jobs"
+    )]
+    NoHandler,
+    #[error("options.producer_only() runs nothing, but handlers are registered: remove one or the other")]
+    ProducerWithHandlers,
+    #[error("{of:?} cannot be the name of a {what}: {source}")]
+    Name { what: &'static str, of: String, source: NameError },
+    #[error("the queue {queue:?} is named twice: name it once, with the slots it shall have")]
+    QueueTwice { queue: String },
+    #[error(
+        "the queue {queue:?} has 0 slots, and no other program can reach this store: give it slots, or use \
+         a store that programs share"
+    )]
+    UnreachableQueue { queue: String },
+    #[error("two handlers for {name:?} (the other one is of {other:?}): one handler runs all jobs of a kind")]
+    KindTwice { name: String, other: &'static str },
+    #[error("the timeout of {kind:?} is zero: no run could ever end in time")]
+    ZeroTimeout { kind: &'static str },
+    #[error("{kind:?} goes to the queue {queue:?}, which is not named: add options.queue({queue:?}, slots)")]
+    UndeclaredQueue { kind: &'static str, queue: String },
+    #[error(
+        "a lease of {lease:?} renewed every {renew_every:?} is lost at the first delay: renew at least twice \
+         in each lease, and not all the time"
+    )]
+    Lease { lease: Duration, renew_every: Duration },
+    #[error(".{method}(..) stands before the first .register(..): it belongs to the handler before it")]
+    NothingToConfigure { method: &'static str },
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds: Vec<&str> = self.drafts.iter().map(|draft| draft.kind).collect();
+        f.debug_struct("Builder")
+            .field("options", &self.options)
+            .field("kinds", &kinds)
+            .finish_non_exhaustive()
+    }
+}

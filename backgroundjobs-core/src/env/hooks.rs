@@ -1,0 +1,90 @@
+//! [`Hooks`]: how a test kit takes part in what the runtime does.
+
+use std::fmt;
+
+use crate::{BoxFuture, JobId, Kind, StoreOperation};
+
+/// What a test kit does in place of the runtime, or beside it. A program has no use for this.
+///
+/// Contract: with hooks in place the runtime has no task that [`spawn`](Self::spawn) did not start, waits
+/// for time only through the [`Clock`](crate::Clock), and waits for anything outside itself only inside an
+/// [`outside`](Self::outside) guard.
+pub trait Hooks: fmt::Debug + Send + Sync + 'static {
+    /// Starts a task and answers how to end it. Ending must drop the task's future.
+    fn spawn(&self, name: String, task: BoxFuture<'static, ()>) -> AbortTask;
+
+    /// Opens a guard: until it is dropped, the task that polls inside it may wait for something the kit
+    /// cannot see.
+    fn outside(&self, what: Outside) -> Box<dyn OutsideGuard>;
+
+    /// Called inside a guard's poll when the handler waits for its cancellation, which the kit can see.
+    fn waits_for_cancel(&self);
+
+    /// Called as the runtime comes to a point of interest; the runtime goes on when the future ends.
+    fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()>;
+}
+
+/// Ends a task where it waits; harmless after its end and when called again.
+pub type AbortTask = Box<dyn Fn() + Send + Sync>;
+
+/// An open wait for something outside the runtime. Dropping it closes it.
+pub trait OutsideGuard: Send + Sync {
+    /// The guarded future is about to be polled on this thread.
+    fn enter(&self);
+    /// The poll is over; `pending` says whether the future still waits.
+    fn leave(&self, pending: bool);
+}
+
+/// What a guard is held for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outside {
+    /// A call of the store.
+    Store(StoreOperation),
+    /// A run of a handler.
+    Handler {
+        /// The job.
+        id: JobId,
+        /// Its kind.
+        kind: Kind,
+        /// Which attempt, counted from 1.
+        attempt: u16,
+    },
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(operation) => write!(f, "store call {operation}"),
+            Self::Handler { id, kind, attempt } => write!(f, "handler of {kind} {id}, attempt {attempt}"),
+        }
+    }
+}
+
+/// A point that the runtime comes to: where a kit may look, or let a process die.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Checkpoint {
+    /// About to call the store.
+    BeforeStore(StoreOperation),
+    /// The store has answered.
+    AfterStore(StoreOperation),
+    /// A job is about to run.
+    BeforeRun {
+        /// The job.
+        id: JobId,
+        /// Its kind.
+        kind: Kind,
+        /// Which attempt, counted from 1.
+        attempt: u16,
+    },
+    /// A run is over; its outcome is not settled yet.
+    AfterRun {
+        /// The job.
+        id: JobId,
+        /// Its kind.
+        kind: Kind,
+        /// Which attempt, counted from 1.
+        attempt: u16,
+    },
+}

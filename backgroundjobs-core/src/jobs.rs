@@ -1,0 +1,331 @@
+//! [`BackgroundJobs`]: a program's jobs, from start to stop.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::OnceCell;
+
+use crate::builder::Builder;
+use crate::limits::POLL_INTERVAL;
+use crate::manager::{Producing, StoreManager};
+use crate::options::{Options, Times};
+use crate::registry::Registry;
+use crate::store::{CountJobs, JobCounts, JobFilter, JobStore, Retention, StoreError};
+use crate::store_door::StoreDoor;
+use crate::worker::{JobStats, StopReport, Worker, WorkerParts};
+use crate::{Env, JobExecutor, JobManager, JobState, QueueName, RetryPolicy, Timestamp};
+
+/// A program's background jobs: the manager to enqueue through, and the worker that runs them.
+///
+/// ```text
+/// BackgroundJobs::builder(|options| options.use_in_memory())
+///     .register(handler).build()?  →  start().await?  →  manager().enqueue(args).await?  →  stop(..).await?
+/// ```
+///
+/// Dropping it without [`stop`](Self::stop) ends claiming, tells every run to stop, and warns: what was
+/// running is handed to another worker only when its lease runs out.
+pub struct BackgroundJobs {
+    door: StoreDoor,
+    registry: Arc<Registry>,
+    executor: Arc<dyn JobExecutor>,
+    manager: Arc<StoreManager>,
+    queues: Vec<(QueueName, usize)>,
+    retry: RetryPolicy,
+    retention: Retention,
+    times: Times,
+    phase: Mutex<Phase>,
+    stopped: OnceCell<StopReport>,
+}
+
+enum Phase {
+    Built,
+    Starting,
+    Started(Arc<Worker>),
+    Stopped,
+}
+
+/// What the builder puts together.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn JobStore>,
+    pub(crate) env: Env,
+    pub(crate) producing: Producing,
+    pub(crate) executor: Arc<dyn JobExecutor>,
+    pub(crate) queues: Vec<(QueueName, usize)>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) retention: Option<Retention>,
+    pub(crate) times: Times,
+}
+
+impl BackgroundJobs {
+    /// Starts to put jobs together: options first, then handlers.
+    pub fn builder(options: impl FnOnce(Options) -> Options) -> Builder {
+        Builder::new(options(Options::new()))
+    }
+
+    pub(crate) fn assemble(parts: Parts) -> Self {
+        let door = StoreDoor::new(parts.store, parts.env);
+        Self {
+            registry: parts.producing.registry.clone(),
+            retention: parts.retention.unwrap_or(door.profile().retention),
+            manager: Arc::new(StoreManager::new(door.clone(), parts.producing)),
+            executor: parts.executor,
+            queues: parts.queues,
+            retry: parts.retry,
+            times: parts.times,
+            phase: Mutex::new(Phase::Built),
+            stopped: OnceCell::new(),
+            door,
+        }
+    }
+
+    /// What to enqueue through: hand it to whoever enqueues. Works before the start, too.
+    #[must_use]
+    pub fn manager(&self) -> Arc<dyn JobManager> {
+        self.manager.clone()
+    }
+
+    /// Prepares the store and starts running jobs. Needs a tokio runtime with time enabled, and runs on it.
+    ///
+    /// Cancel safety: dropped before its end, nothing was started and it may be called again.
+    ///
+    /// # Errors
+    /// [`StartError`]: the store cannot be prepared, it was started before, or there is no runtime.
+    pub async fn start(&self) -> Result<(), StartError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(StartError::NoRuntime);
+        }
+        let starting = Starting::begin(self)?;
+        self.manager
+            .prepare()
+            .await
+            .map_err(|source| StartError::Prepare { store: self.door.profile().name, source })?;
+        starting.finish(Worker::start(WorkerParts {
+            door: self.door.clone(),
+            registry: self.registry.clone(),
+            executor: self.executor.clone(),
+            manager: self.manager.clone(),
+            queues: self.queues.clone(),
+            retry: self.retry,
+            retention: self.retention,
+            times: self.times,
+        }));
+        Ok(())
+    }
+
+    /// Stops: claims no more, lets running jobs end for up to `drain`, then tells them to stop, gives them
+    /// the cancel grace (5 s), drops them and hands them back. Jobs that wait are untouched.
+    ///
+    /// Harmless before a start, during one, and again: every call answers the one stop's report. After it
+    /// these jobs cannot be started again.
+    ///
+    /// Cancel safety: dropped before its end it may be called again and goes on.
+    ///
+    /// # Errors
+    /// [`StopError`] carries the report when the store could not be told how some runs ended.
+    pub async fn stop(&self, drain: Duration) -> Result<StopReport, StopError> {
+        let report = self.stopped.get_or_init(|| self.stop_once(drain)).await.clone();
+        if report.unsettled.is_empty() { Ok(report) } else { Err(StopError { report }) }
+    }
+
+    async fn stop_once(&self, drain: Duration) -> StopReport {
+        self.manager.stop();
+        let worker = match &mut *self.phase.lock() {
+            Phase::Started(worker) => Some(worker.clone()),
+            other => {
+                *other = Phase::Stopped;
+                None
+            }
+        };
+        let report = match worker {
+            Some(worker) => worker.stop(drain).await,
+            None => StopReport::default(),
+        };
+        *self.phase.lock() = Phase::Stopped;
+        if !report.is_clean() {
+            tracing::warn!(?report, "the jobs are stopped, and something was left");
+        }
+        report
+    }
+
+    /// What this program's worker has done so far; zeros before the start and after the stop.
+    #[must_use]
+    pub fn stats(&self) -> JobStats {
+        match &*self.phase.lock() {
+            Phase::Started(worker) => worker.stats(),
+            _ => JobStats::default(),
+        }
+    }
+
+    /// Waits until no job of the kinds and queues served here waits or runs; delayed and retrying jobs count
+    /// as waiting.
+    ///
+    /// Cancel safety: may be dropped and called again.
+    ///
+    /// # Errors
+    /// [`IdleError`]: not idle within `limit`, with what is left; or the store cannot count.
+    pub async fn wait_until_idle(&self, limit: Duration) -> Result<(), IdleError> {
+        let env = self.door.env();
+        let deadline = env.now() + limit;
+        loop {
+            let mut progress = self.door.hub().map(|hub| Box::pin(hub.progress()));
+            if let Some(progress) = &mut progress {
+                // Before the count, so that what ends after it is heard.
+                progress.as_mut().enable();
+            }
+            let counts = self.count_unfinished().await.map_err(IdleError::Store)?;
+            if counts.rows.is_empty() {
+                return Ok(());
+            }
+            if env.now() >= deadline {
+                return Err(not_idle(&counts, limit));
+            }
+            let heard = async {
+                match progress {
+                    Some(progress) => progress.await,
+                    None => std::future::pending().await,
+                }
+            };
+            let poll = self.door.profile().poll_interval.map_or(deadline, |poll| env.now() + poll);
+            tokio::select! {
+                biased;
+                () = heard => {}
+                () = env.sleep_until(poll.min(deadline).min(env.now() + POLL_INTERVAL * 720)) => {}
+            }
+        }
+    }
+
+    async fn count_unfinished(&self) -> Result<JobCounts, StoreError> {
+        let served = self.queues.iter().filter(|(_, slots)| *slots > 0).map(|(queue, _)| queue.clone());
+        let filter = JobFilter::all()
+            .queues(served)
+            .kinds(self.registry.names().iter().cloned())
+            .states([JobState::Waiting, JobState::Running]);
+        self.door.count(&CountJobs::new(self.door.env().now(), filter)).await
+    }
+}
+
+fn not_idle(counts: &JobCounts, limit: Duration) -> IdleError {
+    IdleError::NotIdle {
+        limit,
+        waiting: counts.total(&[JobState::Waiting]),
+        running: counts.total(&[JobState::Running]),
+        next_due: counts.next_run_at(),
+    }
+}
+
+/// A start under way; undone when it is dropped before its end.
+struct Starting<'a> {
+    jobs: &'a BackgroundJobs,
+}
+
+impl<'a> Starting<'a> {
+    fn begin(jobs: &'a BackgroundJobs) -> Result<Self, StartError> {
+        let mut phase = jobs.phase.lock();
+        match *phase {
+            Phase::Built => {
+                *phase = Phase::Starting;
+                Ok(Self { jobs })
+            }
+            Phase::Starting | Phase::Started(_) => Err(StartError::Twice),
+            Phase::Stopped => Err(StartError::Stopped),
+        }
+    }
+
+    /// A stop that came meanwhile wins: then the worker is not kept.
+    fn finish(self, worker: Worker) {
+        let mut phase = self.jobs.phase.lock();
+        match *phase {
+            Phase::Stopped => worker.abandon(),
+            _ => *phase = Phase::Started(Arc::new(worker)),
+        }
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        let mut phase = self.jobs.phase.lock();
+        if matches!(*phase, Phase::Starting) {
+            *phase = Phase::Built;
+        }
+    }
+}
+
+impl Drop for BackgroundJobs {
+    fn drop(&mut self) {
+        self.manager.stop();
+        if let Phase::Started(worker) = &*self.phase.lock() {
+            tracing::warn!(
+                "background jobs were dropped without stop(): running jobs are told to stop, and run again \
+                 when their leases end; call jobs.stop(..).await before the program ends"
+            );
+            worker.abandon();
+        }
+    }
+}
+
+impl fmt::Debug for BackgroundJobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BackgroundJobs")
+            .field("store", &self.door)
+            .field("queues", &self.queues)
+            .field("kinds", &self.registry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why jobs could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// `start` was called before.
+    #[error("these jobs are started already: call start() once")]
+    Twice,
+    /// They were stopped.
+    #[error("these jobs were stopped and cannot be started again: build new ones")]
+    Stopped,
+    /// There is no tokio runtime.
+    #[error("there is no tokio runtime here: call start() inside #[tokio::main] or Runtime::block_on")]
+    NoRuntime,
+    /// The store cannot be prepared.
+    #[error("the {store} store could not be prepared")]
+    Prepare {
+        /// What the store is called.
+        store: &'static str,
+        /// What it says.
+        source: StoreError,
+    },
+}
+
+/// The store could not be told how some runs ended: they will run again when their leases end.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped, but the store could not be told how {} jobs ended; they will run again", report.unsettled.len())]
+pub struct StopError {
+    /// What was left.
+    pub report: StopReport,
+}
+
+/// Why a wait for idleness ended without it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdleError {
+    /// Time is over.
+    #[error(
+        "not idle within {limit:?}: {waiting} jobs wait and {running} run{}",
+        next_due.map_or_else(String::new, |due| format!("; the next one is due at {due}"))
+    )]
+    NotIdle {
+        /// How long was waited.
+        limit: Duration,
+        /// Jobs that wait.
+        waiting: u64,
+        /// Jobs that run.
+        running: u64,
+        /// When the next waiting job is due.
+        next_due: Option<Timestamp>,
+    },
+    /// The store cannot say.
+    #[error("the store could not count the jobs that are left")]
+    Store(#[source] StoreError),
+}

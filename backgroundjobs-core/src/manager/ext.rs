@@ -1,0 +1,140 @@
+//! [`JobManagerExt`]: the typed verbs that every manager has.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{EnqueueError, EnqueueManyError, EnqueueOptions, Enqueued, JobDraft, JobManager, SubmitError};
+use crate::limits::INSERT_CHUNK;
+use crate::{JobArgs, Timestamp};
+
+/// The typed verbs that every manager has; in the prelude.
+///
+/// Cancel safety, for all of them: dropped before its end, an enqueue may or may not have stored its jobs
+/// (of `enqueue_many`, whole chunks).
+pub trait JobManagerExt: JobManager {
+    /// Enqueues a job to run as soon as a slot is free.
+    ///
+    /// # Errors
+    /// [`EnqueueError`] says why not, and what to do.
+    fn enqueue<A: JobArgs>(&self, args: A) -> impl Future<Output = Result<Enqueued, EnqueueError>> + Send {
+        self.enqueue_with(args, EnqueueOptions::new())
+    }
+
+    /// Enqueues a job to run after `delay`. A delay beyond what an instant can hold means never.
+    ///
+    /// # Errors
+    /// [`EnqueueError`] says why not, and what to do.
+    fn enqueue_in<A: JobArgs>(
+        &self,
+        args: A,
+        delay: Duration,
+    ) -> impl Future<Output = Result<Enqueued, EnqueueError>> + Send {
+        self.enqueue_with(args, EnqueueOptions::new().delay(delay))
+    }
+
+    /// Enqueues a job to run at `instant`; at once when it is past.
+    ///
+    /// # Errors
+    /// [`EnqueueError`] says why not, and what to do.
+    fn enqueue_at<A: JobArgs>(
+        &self,
+        args: A,
+        instant: Timestamp,
+    ) -> impl Future<Output = Result<Enqueued, EnqueueError>> + Send {
+        self.enqueue_with(args, EnqueueOptions::new().at(instant))
+    }
+
+    /// Enqueues a job with options of its own.
+    ///
+    /// # Errors
+    /// [`EnqueueError`] says why not, and what to do.
+    fn enqueue_with<A: JobArgs>(
+        &self,
+        args: A,
+        options: EnqueueOptions,
+    ) -> impl Future<Output = Result<Enqueued, EnqueueError>> + Send {
+        let draft = draft(&args, options);
+        async move {
+            let enqueued = self.submit(vec![draft?]).await.map_err(|error| error.source)?;
+            Ok(enqueued[0])
+        }
+    }
+
+    /// Enqueues a job for each args, in chunks of 1,000 that are stored all or nothing.
+    ///
+    /// # Errors
+    /// [`EnqueueManyError`] has what was stored before, and which job failed why.
+    fn enqueue_many<A, I>(
+        &self,
+        args: I,
+    ) -> impl Future<Output = Result<Vec<Enqueued>, EnqueueManyError>> + Send
+    where
+        A: JobArgs,
+        I: IntoIterator<Item = A>,
+        I::IntoIter: Send,
+    {
+        self.enqueue_many_with(args, |_| ())
+    }
+
+    /// As [`enqueue_many`](Self::enqueue_many); calls `progress` after each chunk.
+    ///
+    /// # Errors
+    /// [`EnqueueManyError`] has what was stored before, and which job failed why.
+    fn enqueue_many_with<A, I, P>(
+        &self,
+        args: I,
+        mut progress: P,
+    ) -> impl Future<Output = Result<Vec<Enqueued>, EnqueueManyError>> + Send
+    where
+        A: JobArgs,
+        I: IntoIterator<Item = A>,
+        I::IntoIter: Send,
+        P: FnMut(EnqueueProgress) + Send,
+    {
+        let mut args = args.into_iter();
+        let total = args.size_hint().1;
+        async move {
+            let mut stored = Vec::with_capacity(args.size_hint().0);
+            loop {
+                match next_chunk(&mut args) {
+                    Ok(chunk) if chunk.is_empty() => return Ok(stored),
+                    Ok(chunk) => match self.submit(chunk).await {
+                        Ok(enqueued) => stored.extend(enqueued),
+                        Err(SubmitError { index, source }) => return Err(stopped_at(stored, index, source)),
+                    },
+                    Err((index, source)) => return Err(stopped_at(stored, index, source)),
+                }
+                progress(EnqueueProgress { done: stored.len(), total });
+            }
+        }
+    }
+}
+
+impl<M: JobManager + ?Sized> JobManagerExt for M {}
+
+/// How far `enqueue_many_with` has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnqueueProgress {
+    /// Jobs enqueued so far.
+    pub done: usize,
+    /// Jobs in all, at most; `None` when the iterator cannot say.
+    pub total: Option<usize>,
+}
+
+fn draft<A: JobArgs>(args: &A, options: EnqueueOptions) -> Result<JobDraft, EnqueueError> {
+    JobDraft::of(args, options).map_err(|source| EnqueueError::Args { kind: A::KIND.to_owned(), source })
+}
+
+/// The drafts of the next chunk; empty at the end.
+fn next_chunk<A: JobArgs>(
+    args: &mut (impl Iterator<Item = A> + Send),
+) -> Result<Vec<JobDraft>, (usize, EnqueueError)> {
+    args.take(INSERT_CHUNK)
+        .enumerate()
+        .map(|(index, args)| draft(&args, EnqueueOptions::new()).map_err(|error| (index, error)))
+        .collect()
+}
+
+fn stopped_at(stored: Vec<Enqueued>, index: usize, source: EnqueueError) -> EnqueueManyError {
+    EnqueueManyError { index: stored.len() + index, stored, source }
+}

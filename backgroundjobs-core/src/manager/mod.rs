@@ -1,0 +1,58 @@
+//! [`JobManager`]: what a program enqueues through.
+
+mod draft;
+mod enqueue_error;
+mod ext;
+mod store_manager;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use draft::{EnqueueOptions, JobDraft};
+pub use enqueue_error::{EnqueueError, EnqueueManyError, SubmitError};
+pub use ext::{EnqueueProgress, JobManagerExt};
+pub(crate) use store_manager::{Producing, StoreManager};
+
+use crate::{CancelStatus, JobId, JobRecord, RequeueStatus, StoreError};
+
+/// What a program enqueues through, and asks about jobs.
+///
+/// Object safe, so that code can hold an `Arc<dyn JobManager>` and a test can hand it another one. The typed
+/// verbs (`enqueue`, `enqueue_in` …) are in [`JobManagerExt`], which every manager has.
+#[async_trait]
+pub trait JobManager: fmt::Debug + Send + Sync + 'static {
+    /// Stores jobs, all or none. Programs call the verbs of [`JobManagerExt`] instead.
+    ///
+    /// # Errors
+    /// [`SubmitError`] names the first job that cannot be stored; then none was, unless the store cannot say.
+    async fn submit(&self, jobs: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError>;
+
+    /// Cancels a job: one that waits is Cancelled at once; one that runs is asked to stop, at once in this
+    /// process, within the renew interval (10 s) in another.
+    ///
+    /// # Errors
+    /// [`StoreError`]; calling again is safe.
+    async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError>;
+
+    /// Reads a job's record; `None` when there is none, or none any more.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn get(&self, id: JobId) -> Result<Option<JobRecord>, StoreError>;
+
+    /// Puts a finished job back, due now, with fresh attempts.
+    ///
+    /// # Errors
+    /// [`StoreError`]; of kind [`Rejected`](crate::StoreErrorKind::Rejected) when the store has no control.
+    async fn requeue(&self, id: JobId) -> Result<RequeueStatus, StoreError>;
+}
+
+/// What an enqueue answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The job: the new one, or the one that was there.
+    pub id: JobId,
+    /// `false` when the job was there already: the same id, or a job that holds the same unique key.
+    pub is_new: bool,
+}

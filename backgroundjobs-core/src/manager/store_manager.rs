@@ -1,0 +1,239 @@
+//! The manager over a store: checks what comes in, stores it, wakes whoever runs it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use super::{EnqueueError, Enqueued, JobDraft, JobManager, SubmitError};
+use crate::limits::{MAX_ARGS_BYTES, MAX_METADATA_BYTES, MAX_UNIQUE_KEY_BYTES};
+use crate::manager::draft::Unique;
+use crate::nearest::nearest;
+use crate::registry::Registry;
+use crate::store::{
+    CancelJobs, CancelStatus, InsertJobs, Inserted, InsertedJobs, RequeueStatus, StoreError, StoreErrorKind,
+    Wake,
+};
+use crate::store_door::StoreDoor;
+use crate::{Env, JobId, JobRecord, Kind, NewJob, Priority, QueueName, UniqueKey};
+
+/// What this program may enqueue, and with which defaults.
+#[derive(Debug)]
+pub(crate) struct Producing {
+    pub(crate) registry: Arc<Registry>,
+    /// Kinds declared as run elsewhere.
+    pub(crate) produced: Vec<Kind>,
+    /// Queues served or declared here.
+    pub(crate) queues: Vec<QueueName>,
+    /// Every kind and queue may be enqueued.
+    pub(crate) producer_only: bool,
+    /// Attempts of a job that nothing else says of.
+    pub(crate) max_attempts: u16,
+    /// Lost leases in a row that end a job.
+    pub(crate) max_crashes: u16,
+}
+
+/// The manager over a store.
+pub(crate) struct StoreManager {
+    door: StoreDoor,
+    producing: Producing,
+    prepared: OnceCell<()>,
+    stopped: AtomicBool,
+}
+
+impl StoreManager {
+    pub(crate) fn new(door: StoreDoor, producing: Producing) -> Self {
+        Self { door, producing, prepared: OnceCell::new(), stopped: AtomicBool::new(false) }
+    }
+
+    /// Prepares the store, once.
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        self.prepared.get_or_try_init(|| self.door.prepare()).await.copied()
+    }
+
+    /// From now on an enqueue is refused where nothing else can run the job.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    fn env(&self) -> &Env {
+        self.door.env()
+    }
+
+    /// Checks a draft and fills in what it leaves open.
+    fn resolve(&self, draft: JobDraft) -> Result<NewJob, EnqueueError> {
+        let JobDraft { kind: name, args, defaults, options } = draft;
+        if self.stopped.load(Ordering::Acquire) && self.door.profile().poll_interval.is_none() {
+            return Err(EnqueueError::Stopped { kind: name.into(), store: self.door.profile().name });
+        }
+        let kind = Kind::new(&*name).map_err(|source| EnqueueError::Name {
+            what: "kind",
+            kind: name.clone().into(),
+            source,
+        })?;
+        let registration = self.producing.registry.find(&kind);
+        self.check_kind(&kind, registration.is_some())?;
+        let queue = match options.queue.or(defaults.queue) {
+            None => QueueName::default_queue(),
+            Some(queue) => QueueName::new(&queue).map_err(|source| EnqueueError::Name {
+                what: "queue",
+                kind: kind.to_string(),
+                source,
+            })?,
+        };
+        self.check_queue(&kind, &queue)?;
+        if args.as_str().len() > MAX_ARGS_BYTES {
+            return Err(EnqueueError::ArgsTooLarge { kind: kind.to_string(), bytes: args.as_str().len() });
+        }
+        let bytes = options.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > MAX_METADATA_BYTES {
+            return Err(EnqueueError::MetadataTooLarge { kind: kind.to_string(), bytes });
+        }
+        let unique = options.unique.map(|unique| unique_key(&kind, unique)).transpose()?;
+        let mut job = NewJob::new(options.id.unwrap_or_else(|| self.env().job_id()), kind, queue, args);
+        job.priority = options.priority.or(defaults.priority).unwrap_or(Priority::NORMAL);
+        job.run_at = options.run_at;
+        job.max_attempts = options
+            .max_attempts
+            .or_else(|| registration.and_then(|it| it.retry).map(|retry| retry.attempts()))
+            .or(defaults.max_attempts)
+            .unwrap_or(self.producing.max_attempts)
+            .max(1);
+        job.max_crashes = self.producing.max_crashes;
+        job.unique = unique;
+        job.metadata = options.metadata;
+        Ok(job)
+    }
+
+    fn check_kind(&self, kind: &Kind, registered: bool) -> Result<(), EnqueueError> {
+        let Producing { registry, produced, producer_only, .. } = &self.producing;
+        if registered || *producer_only || produced.contains(kind) {
+            return Ok(());
+        }
+        let known: Vec<String> = registry.names().iter().chain(produced).map(Kind::to_string).collect();
+        Err(EnqueueError::UnknownKind {
+            nearest: nearest(kind.as_str(), &known),
+            kind: kind.to_string(),
+            known,
+        })
+    }
+
+    fn check_queue(&self, kind: &Kind, queue: &QueueName) -> Result<(), EnqueueError> {
+        let Producing { queues, producer_only, .. } = &self.producing;
+        if *producer_only || queues.contains(queue) {
+            return Ok(());
+        }
+        let known: Vec<String> = queues.iter().map(QueueName::to_string).collect();
+        Err(EnqueueError::UnknownQueue {
+            kind: kind.to_string(),
+            nearest: nearest(queue.as_str(), &known),
+            queue: queue.to_string(),
+            known,
+        })
+    }
+
+    /// Tells this process's workers when the first of the new jobs of each queue falls due.
+    fn announce(&self, jobs: &[NewJob], inserted: &InsertedJobs) {
+        let Some(hub) = self.door.hub() else { return };
+        let mut due: Vec<(&QueueName, Duration)> = Vec::with_capacity(1);
+        for (job, _) in jobs.iter().zip(&inserted.jobs).filter(|(_, answer)| **answer == Inserted::New) {
+            let delay = job.run_at.instant(inserted.store_now).since(inserted.store_now);
+            match due.iter_mut().find(|(queue, _)| *queue == &job.queue) {
+                Some((_, earliest)) => *earliest = delay.min(*earliest),
+                None => due.push((&job.queue, delay)),
+            }
+        }
+        for (queue, delay) in due {
+            hub.announce(Wake::Due { queue, delay });
+        }
+    }
+}
+
+/// The flat key that stores compare.
+fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
+    // A kind has no control character, so no two (kind, key) pairs can meet, nor a pair and a bare key.
+    let key = if unique.across_kinds { unique.key.clone() } else { format!("{kind}\u{1f}{}", unique.key) };
+    if unique.key.is_empty() || unique.key.chars().any(char::is_control) || key.len() > MAX_UNIQUE_KEY_BYTES {
+        return Err(EnqueueError::UniqueKey { kind: kind.to_string(), bytes: key.len() });
+    }
+    Ok(UniqueKey { key: key.into(), hold: unique.hold })
+}
+
+#[async_trait]
+impl JobManager for StoreManager {
+    async fn submit(&self, drafts: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
+        let jobs = drafts
+            .into_iter()
+            .enumerate()
+            .map(|(index, draft)| self.resolve(draft).map_err(|source| SubmitError { index, source }))
+            .collect::<Result<Vec<NewJob>, SubmitError>>()?;
+        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
+        self.prepare().await.map_err(|source| SubmitError {
+            index: 0,
+            source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
+        })?;
+        let request = InsertJobs::new(self.env().now(), jobs);
+        let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
+        self.announce(&request.jobs, &inserted);
+        Ok(request
+            .jobs
+            .iter()
+            .zip(&inserted.jobs)
+            .map(|(job, answer)| match answer {
+                Inserted::New => Enqueued { id: job.id, is_new: true },
+                Inserted::Existing(id) => Enqueued { id: *id, is_new: false },
+            })
+            .collect())
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError> {
+        self.prepare().await?;
+        let statuses = self.door.cancel(&CancelJobs::new(self.env().now(), vec![id])).await?;
+        let status = statuses.first().copied().unwrap_or(CancelStatus::Unknown);
+        if let Some(hub) = self.door.hub() {
+            match status {
+                CancelStatus::Requested => hub.announce(Wake::CancelRequested(&[id])),
+                CancelStatus::Cancelled => hub.announce_progress(),
+                CancelStatus::Finished(_) | CancelStatus::Unknown => {}
+            }
+        }
+        Ok(status)
+    }
+
+    async fn get(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        self.prepare().await?;
+        Ok(self.door.get(&[id]).await?.pop().flatten())
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<RequeueStatus, StoreError> {
+        self.prepare().await?;
+        let mut answer = self.door.requeue(&[id]).await?;
+        let status = answer.jobs.pop().unwrap_or(RequeueStatus::Unknown);
+        if let (Some(hub), RequeueStatus::Requeued(queue)) = (self.door.hub(), &status) {
+            hub.announce(Wake::Due { queue, delay: Duration::ZERO });
+        }
+        Ok(status)
+    }
+}
+
+fn not_stored(jobs: &[NewJob], error: StoreError) -> SubmitError {
+    let index = match error.kind() {
+        StoreErrorKind::Conflict { index } => index.min(jobs.len() - 1),
+        _ => 0,
+    };
+    let (kind, id) = (jobs[index].kind.to_string(), jobs[index].id);
+    let source = match error.kind() {
+        StoreErrorKind::Conflict { .. } => EnqueueError::IdTaken { kind, id },
+        _ => EnqueueError::Store { kind, id, source: error },
+    };
+    SubmitError { index, source }
+}
+
+impl fmt::Debug for StoreManager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobManager").field("store", &self.door).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! Which handler runs which kind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::handler::ErasedHandler;
+use crate::{JobOptions, Kind, RetryPolicy};
+
+/// One registered kind: its handler and what holds for its jobs.
+pub(crate) struct Registration {
+    pub(crate) kind: Kind,
+    pub(crate) aliases: Vec<Kind>,
+    pub(crate) handler: Box<dyn ErasedHandler>,
+    pub(crate) options: JobOptions,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<RetryPolicy>,
+}
+
+impl Registration {
+    /// How long a run may take; the registration's word before the args type's.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout.or(self.options.timeout)
+    }
+}
+
+/// Every registered kind, found by its name or an alias.
+pub(crate) struct Registry {
+    registrations: Vec<Registration>,
+    /// Looked up only, never walked: its order must not reach behaviour.
+    by_name: HashMap<Kind, usize>,
+    names: Arc<[Kind]>,
+}
+
+impl Registry {
+    /// The caller has made sure that no name stands for two registrations.
+    pub(crate) fn new(registrations: Vec<Registration>) -> Self {
+        let mut by_name = HashMap::new();
+        for (index, registration) in registrations.iter().enumerate() {
+            for name in std::iter::once(&registration.kind).chain(&registration.aliases) {
+                by_name.insert(name.clone(), index);
+            }
+        }
+        let mut names: Vec<Kind> = by_name.keys().cloned().collect();
+        names.sort();
+        Self { registrations, by_name, names: names.into() }
+    }
+
+    /// Every name jobs may be stored under, in order.
+    pub(crate) fn names(&self) -> &Arc<[Kind]> {
+        &self.names
+    }
+
+    pub(crate) fn find(&self, name: &Kind) -> Option<&Registration> {
+        self.by_name.get(name).map(|index| &self.registrations[*index])
+    }
+
+    pub(crate) fn handler(&self, name: &Kind) -> Option<&dyn ErasedHandler> {
+        self.find(name).map(|registration| &*registration.handler)
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Registry").field(&self.names).finish()
+    }
+}

@@ -1,0 +1,124 @@
+//! [`StoreDoor`]: the one place where the runtime calls a store.
+//!
+//! Every call passes here, so every call is guarded for the kit, comes to its checkpoints, and is logged with
+//! its errors; a store itself does none of this.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::env::{Checkpoint, Outside};
+use crate::store::{
+    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, CountJobs, InsertJobs, InsertedJobs,
+    JobCounts, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RenewLeases, RenewedLeases,
+    RequeuedJobs, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation, StoreProfile, WakeHub,
+};
+use crate::{BoxFuture, Env, JobId, JobRecord};
+
+/// A store, and the surroundings it is called in. Cloning makes another handle.
+#[derive(Clone)]
+pub(crate) struct StoreDoor {
+    store: Arc<dyn JobStore>,
+    profile: StoreProfile,
+    env: Env,
+}
+
+impl StoreDoor {
+    pub(crate) fn new(store: Arc<dyn JobStore>, env: Env) -> Self {
+        Self { profile: store.profile(), store, env }
+    }
+
+    pub(crate) const fn env(&self) -> &Env {
+        &self.env
+    }
+
+    pub(crate) const fn profile(&self) -> &StoreProfile {
+        &self.profile
+    }
+
+    pub(crate) fn hub(&self) -> Option<&WakeHub> {
+        self.store.local_hub()
+    }
+
+    /// The store as it is, for what is no call: its capabilities.
+    pub(crate) fn store(&self) -> &dyn JobStore {
+        &*self.store
+    }
+
+    pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
+        self.call(StoreOperation::Prepare, self.store.prepare()).await
+    }
+
+    pub(crate) async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
+        self.call(StoreOperation::Insert, self.store.insert(request)).await
+    }
+
+    pub(crate) async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
+        self.call(StoreOperation::Claim, self.store.claim(request)).await
+    }
+
+    pub(crate) async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
+        self.call(StoreOperation::Renew, self.store.renew(request)).await
+    }
+
+    pub(crate) async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
+        self.call(StoreOperation::Settle, self.store.settle(request)).await
+    }
+
+    pub(crate) async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
+        self.call(StoreOperation::Recover, self.store.recover(request)).await
+    }
+
+    pub(crate) async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
+        self.call(StoreOperation::Cancel, self.store.cancel(request)).await
+    }
+
+    pub(crate) async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
+        self.call(StoreOperation::Get, self.store.get(ids)).await
+    }
+
+    pub(crate) async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
+        self.call(StoreOperation::Prune, self.store.prune(request)).await
+    }
+
+    pub(crate) async fn count(&self, request: &CountJobs) -> Result<JobCounts, StoreError> {
+        let inspect = self.store.inspect().ok_or_else(|| self.lacks(StoreOperation::Count, "inspect"))?;
+        self.call(StoreOperation::Count, inspect.count(request)).await
+    }
+
+    pub(crate) async fn requeue(&self, ids: &[JobId]) -> Result<RequeuedJobs, StoreError> {
+        let control = self.control(StoreOperation::Requeue)?;
+        self.call(StoreOperation::Requeue, control.requeue(self.env.now(), ids)).await
+    }
+
+    fn control(&self, operation: StoreOperation) -> Result<&dyn ControlStore, StoreError> {
+        self.store.control().ok_or_else(|| self.lacks(operation, "control"))
+    }
+
+    fn lacks(&self, operation: StoreOperation, what: &str) -> StoreError {
+        StoreError::new(
+            operation,
+            StoreErrorKind::Rejected,
+            format!(
+                "the {} store has no {what}: use a store whose `{what}()` is not None",
+                self.profile.name
+            ),
+        )
+    }
+
+    async fn call<T>(
+        &self,
+        operation: StoreOperation,
+        call: BoxFuture<'_, Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.env.checkpoint(|| Checkpoint::BeforeStore(operation)).await;
+        let answer = self.env.outside(|| Outside::Store(operation), call).await;
+        self.env.checkpoint(|| Checkpoint::AfterStore(operation)).await;
+        answer
+    }
+}
+
+impl fmt::Debug for StoreDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.store, f)
+    }
+}

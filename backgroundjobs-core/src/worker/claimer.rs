@@ -1,0 +1,114 @@
+//! Claims: one call for all the queues that have room, made by whoever finds it worth making.
+
+use std::sync::Arc;
+
+use super::Shared;
+use super::backoff::Backoff;
+use super::board::{Demand, Supply};
+use super::runs::CancelCause;
+use crate::limits::POLL_JITTER;
+use crate::store::{ClaimJobs, ClaimedJob, ClaimedJobs, LeaseKey, Outcome, Settlement};
+use crate::{Env, Timestamp};
+
+/// Claims when an alarm says so, when a slot asks for more ahead of time, and when there is room that no
+/// idle slot sees to; returns what was read ahead too early. Until the worker closes.
+pub(super) async fn keep(shared: &Shared) {
+    let env = shared.door.env();
+    while !shared.closing.is_cancelled() {
+        let now = env.now();
+        shared.release(shared.board.take_stale(now).iter().map(lease_of));
+        if let Some(demands) = shared.board.begin_claim(now) {
+            claim(shared, demands).await;
+            continue;
+        }
+        let alarm = shared.board.next_alarm();
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => {}
+            () = shared.board.claimer.notified() => {}
+            () = shared.sleep_until(alarm) => {}
+        }
+    }
+}
+
+/// Makes one claim and sees it through: repeated under its id until it is answered, so that jobs handed out
+/// by a call whose answer was lost are not stranded.
+pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
+    let env = shared.door.env();
+    let mut request = ClaimJobs::new(
+        env.now(),
+        env.claim_id(),
+        shared.id,
+        demands.iter().map(|demand| demand.ask.clone()).collect(),
+        Arc::clone(shared.registry.names()),
+        shared.times.lease,
+    );
+    let mut backoff = Backoff::new();
+    loop {
+        let last_try = shared.board.is_closed();
+        match shared.door.claim(&request).await {
+            Ok(reply) => return take_in(shared, &demands, reply),
+            Err(error) => {
+                shared.stats.store_errors.add(1);
+                tracing::warn!(
+                    worker = %shared.id,
+                    error = &error as &dyn std::error::Error,
+                    "could not claim jobs; trying again"
+                );
+            }
+        }
+        if last_try {
+            return shared.board.claim_failed(&demands);
+        }
+        request.repeated = true;
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => {}
+            () = env.sleep(backoff.next(env)) => {}
+        }
+        request.now = env.now();
+    }
+}
+
+/// Takes the jobs under this worker's care, then gives them to the slots.
+fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
+    let env = shared.door.env();
+    let now = env.now();
+    let poll = shared.door.profile().poll_interval.map(|poll| now + env.jittered(poll, POLL_JITTER));
+    shared.upkeep.leases_end(reply.next_expiry.map(|expiry| in_own_time(env, expiry, reply.store_now)));
+    let mut supplies = Vec::with_capacity(demands.len());
+    for (queue, demand) in reply.queues.into_iter().zip(demands) {
+        if queue.paused {
+            shared.release(shared.board.take_queue(demand).iter().map(lease_of));
+        }
+        shared.stats.claimed.add(queue.jobs.len() as u64);
+        let next_due = queue.next_due.map(|due| in_own_time(env, due, reply.store_now));
+        supplies.push(Supply {
+            jobs: queue.jobs.into_iter().filter_map(|job| hold(shared, job)).collect(),
+            next_look: next_due.into_iter().chain(poll).min(),
+        });
+    }
+    let late = shared.board.supply(demands, supplies, now);
+    shared.release(late.iter().map(lease_of));
+}
+
+/// From now on the job's lease is renewed. A job that is to be cancelled does not start at all.
+fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
+    if let Some(older) = shared.runs.hold(lease_of(&job), job.queue.clone()) {
+        shared.cancel_run(&older, CancelCause::Lost);
+    }
+    if job.cancel_requested {
+        shared.settler.push(Settlement { lease: lease_of(&job), outcome: Outcome::Cancel { failure: None } });
+        return None;
+    }
+    Some(job)
+}
+
+/// A store's instant on this worker's clock: only the difference to the store's now is believed.
+fn in_own_time(env: &Env, instant: Timestamp, store_now: Timestamp) -> Timestamp {
+    env.now() + instant.since(store_now)
+}
+
+pub(super) fn lease_of(job: &ClaimedJob) -> LeaseKey {
+    LeaseKey { id: job.id, generation: job.generation }
+}

@@ -1,0 +1,94 @@
+//! Says to the store what this worker still holds: one call for all leases, while there are any.
+
+use super::backoff::Backoff;
+use super::runs::CancelCause;
+use super::{Shared, claimer};
+use crate::Timestamp;
+use crate::limits::LONG_RUN_WARNING;
+use crate::store::{LeaseKey, LeaseStatus, RenewLeases};
+
+/// Renews until the worker closes. A renew that fails cancels nothing: the store may be down for everyone.
+pub(super) async fn keep(shared: &Shared) {
+    let env = shared.door.env();
+    let mut backoff = Backoff::new();
+    let mut wait = shared.times.renew_every;
+    loop {
+        if shared.runs.is_empty() {
+            tokio::select! {
+                biased;
+                () = shared.closing.cancelled() => return,
+                () = shared.runs.first.notified() => {}
+            }
+        }
+        let before = env.now();
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => return,
+            () = env.sleep(wait) => {}
+        }
+        wait = shared.times.renew_every;
+        let leases = shared.runs.leases();
+        if leases.is_empty() {
+            continue;
+        }
+        warn_of_long_runs(shared, before, env.now());
+        let request = RenewLeases::new(env.now(), shared.times.lease, leases);
+        match shared.door.renew(&request).await {
+            Ok(reply) => {
+                backoff = Backoff::new();
+                for (lease, status) in request.leases.iter().zip(reply.leases) {
+                    heard(shared, *lease, status);
+                }
+            }
+            Err(error) => {
+                shared.stats.store_errors.add(1);
+                wait = backoff.next(env).min(wait);
+                tracing::warn!(
+                    worker = %shared.id,
+                    leases = request.leases.len(),
+                    error = &error as &dyn std::error::Error,
+                    "could not renew leases; trying again"
+                );
+            }
+        }
+    }
+}
+
+fn heard(shared: &Shared, lease: LeaseKey, status: LeaseStatus) {
+    match status {
+        LeaseStatus::Held => {}
+        LeaseStatus::CancelRequested => {
+            if let Some(run) = shared.runs.request_cancel(lease.id).filter(|run| run.lease == lease) {
+                shared.cancel_run(&run, CancelCause::User);
+            }
+        }
+        LeaseStatus::Lost => match shared.runs.run(lease.id).filter(|run| run.lease == lease) {
+            // Its outcome will be answered with Lost, and counted then.
+            Some(run) => {
+                tracing::warn!(id = %lease.id, kind = %run.kind, "the lease is lost; the run is told to stop");
+                shared.cancel_run(&run, CancelCause::Lost);
+            }
+            None => {
+                if let Some(job) = shared.board.take_out(lease.id) {
+                    shared.runs.let_go(claimer::lease_of(&job));
+                }
+            }
+        },
+    }
+}
+
+/// Warns of each run without a timeout that has come to another full hour.
+fn warn_of_long_runs(shared: &Shared, before: Timestamp, now: Timestamp) {
+    let hours =
+        |run: &super::Run, at: Timestamp| at.since(run.started).as_secs() / LONG_RUN_WARNING.as_secs();
+    for run in shared.runs.all() {
+        if !run.has_timeout && hours(&run, now) > hours(&run, before) {
+            tracing::warn!(
+                id = %run.lease.id,
+                kind = %run.kind,
+                ran = ?now.since(run.started),
+                "still running and without a timeout; give its kind one if it should not take this long"
+            );
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The worker: claims jobs, runs them in slots, and settles how they ended.
+//!
+//! Data flows one way: [`claimer`] asks the store and fills the [`board`]; a [`slot`] takes a job from it and
+//! runs it; the [`settler`] tells the store how it ended. Beside this flow, [`leases`] says to the store what
+//! is still held, [`deadlines`] ends runs that take too long, and [`upkeep`] takes back jobs of dead workers
+//! and clears finished ones away.
+//!
+//! Rules that hold in all of it: a store call in flight is awaited to its end and never selected over; a
+//! lease is renewed until its settle is answered; an error of the store ends nothing.
+
+mod backoff;
+mod board;
+mod catch_panic;
+mod claimer;
+mod deadlines;
+mod leases;
+mod listener;
+mod pace;
+mod runs;
+mod settler;
+mod slot;
+mod stats;
+mod stop;
+mod upkeep;
+mod verdict;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use self::board::Board;
+use self::deadlines::{Act, Deadlines};
+use self::runs::{CancelCause, Run, Runs};
+use self::settler::Settler;
+pub use self::stats::JobStats;
+use self::stats::Stats;
+pub use self::stop::{LeftRunning, StopReport};
+use self::upkeep::Upkeep;
+use crate::env::TaskHandle;
+use crate::options::Times;
+use crate::registry::Registry;
+use crate::store::{LeaseKey, Outcome, Retention, Settlement, Wake, WakeListener};
+use crate::store_door::StoreDoor;
+use crate::{JobExecutor, JobManager, QueueName, RetryPolicy, Timestamp, WorkerId};
+
+/// What a worker is made of.
+pub(crate) struct WorkerParts {
+    pub(crate) door: StoreDoor,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) executor: Arc<dyn JobExecutor>,
+    pub(crate) manager: Arc<dyn JobManager>,
+    pub(crate) queues: Vec<(QueueName, usize)>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) retention: Retention,
+    pub(crate) times: Times,
+}
+
+/// A running worker.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    slots: Vec<TaskHandle>,
+    /// The claimer, lease keeper, settler and so on.
+    services: Vec<(&'static str, TaskHandle)>,
+}
+
+/// What the tasks of one worker share.
+struct Shared {
+    id: WorkerId,
+    door: StoreDoor,
+    registry: Arc<Registry>,
+    executor: Arc<dyn JobExecutor>,
+    manager: Arc<dyn JobManager>,
+    retry: RetryPolicy,
+    times: Times,
+    board: Board,
+    runs: Runs,
+    deadlines: Deadlines,
+    settler: Settler,
+    upkeep: Upkeep,
+    stats: Stats,
+    /// The services end.
+    closing: CancellationToken,
+}
+
+impl Worker {
+    /// Starts claiming. Needs a runtime to spawn on.
+    pub(crate) fn start(parts: WorkerParts) -> Self {
+        let slots: usize = parts.queues.iter().map(|(_, slots)| slots).sum();
+        let env = parts.door.env().clone();
+        let shared = Arc::new(Shared {
+            id: env.worker_id(),
+            board: Board::new(&parts.queues, parts.times.read_ahead),
+            settler: Settler::new(slots),
+            upkeep: Upkeep::new(parts.retention),
+            runs: Runs::default(),
+            deadlines: Deadlines::default(),
+            stats: Stats::default(),
+            closing: CancellationToken::new(),
+            door: parts.door,
+            registry: parts.registry,
+            executor: parts.executor,
+            manager: parts.manager,
+            retry: parts.retry,
+            times: parts.times,
+        });
+        if let Some(hub) = shared.door.hub() {
+            let listener: Arc<dyn WakeListener> = shared.clone();
+            hub.listen(Arc::downgrade(&listener));
+        }
+        tracing::debug!(worker = %shared.id, slots, "the worker starts");
+        Self { services: spawn_services(&shared), slots: spawn_slots(&shared), shared }
+    }
+
+    /// What has happened so far.
+    pub(crate) fn stats(&self) -> JobStats {
+        self.shared.stats.read(self.shared.settler.backlog())
+    }
+
+    /// The end of a program that did not stop its worker: no more claims, every run is told to stop, and is
+    /// dropped after the grace. Cannot wait, so what is held goes back when its leases run out.
+    pub(crate) fn abandon(&self) {
+        let shared = self.shared.clone();
+        // What was read ahead cannot be released without waiting either.
+        drop(shared.board.close());
+        for run in shared.runs.all() {
+            shared.cancel_run(&run, CancelCause::Stop);
+        }
+        let slots = self.slots.clone();
+        let env = shared.door.env().clone();
+        let grace = shared.times.cancel_grace;
+        let wind_down = async move {
+            shared.door.env().sleep(grace).await;
+            slots.iter().for_each(TaskHandle::abort);
+            shared.closing.cancel();
+        };
+        if env.can_spawn() {
+            env.spawn("wind-down", wind_down);
+        }
+    }
+}
+
+fn spawn_slots(shared: &Arc<Shared>) -> Vec<TaskHandle> {
+    let mut tasks = Vec::new();
+    for (index, (queue, slots)) in shared.board.queues().into_iter().enumerate() {
+        for slot in 0..slots {
+            let shared = shared.clone();
+            let name = format!("slot {queue}/{slot}");
+            tasks
+                .push(shared.door.env().clone().spawn(name, async move { slot::work(&shared, index).await }));
+        }
+    }
+    tasks
+}
+
+macro_rules! service {
+    ($shared:ident, $name:literal, $run:path) => {{
+        let shared = $shared.clone();
+        ($name, $shared.door.env().spawn($name, async move { $run(&shared).await }))
+    }};
+}
+
+fn spawn_services(shared: &Arc<Shared>) -> Vec<(&'static str, TaskHandle)> {
+    let mut services = vec![
+        service!(shared, "claimer", claimer::keep),
+        service!(shared, "leases", leases::keep),
+        service!(shared, "deadlines", deadlines::keep),
+        service!(shared, "settler", settler::keep),
+        service!(shared, "upkeep", upkeep::keep),
+    ];
+    // Real notifications arrive at real moments and would break the order that a kit keeps.
+    if shared.door.env().hooks().is_none() && shared.door.store().remote_wakes().is_some() {
+        services.push(service!(shared, "listener", listener::keep));
+    }
+    services
+}
+
+impl Shared {
+    /// Tells a run to stop, and sees to it that it is dropped if it does not.
+    fn cancel_run(&self, run: &Run, cause: CancelCause) {
+        if run.cancel(cause) {
+            let at = self.door.env().now() + self.times.cancel_grace;
+            self.deadlines.insert(at, run.lease, Act::Drop);
+        }
+    }
+
+    /// Hands back what was claimed and has not started; costs the job nothing.
+    fn release(&self, leases: impl IntoIterator<Item = LeaseKey>) {
+        for lease in leases {
+            self.settler.push(Settlement { lease, outcome: Outcome::Release });
+        }
+        self.settler.nudge();
+    }
+
+    /// Sleeps until `instant`; for ever without one. Cancel safe.
+    async fn sleep_until(&self, instant: Option<Timestamp>) {
+        match instant {
+            Some(instant) => self.door.env().sleep_until(instant).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl WakeListener for Shared {
+    fn wake(&self, wake: Wake<'_>) {
+        match wake {
+            Wake::Due { queue, delay } => {
+                let now = self.door.env().now();
+                self.board.due(queue, now + delay, now);
+            }
+            Wake::CancelRequested(ids) => {
+                for run in ids.iter().filter_map(|id| self.runs.request_cancel(*id)) {
+                    self.cancel_run(&run, CancelCause::User);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A slot: a long-lived task that runs one job after another.
+
+use std::time::Duration;
+
+use tracing::Instrument;
+
+use super::Shared;
+use super::board::Next;
+use super::catch_panic::CatchPanic;
+use super::claimer::{claim, lease_of};
+use super::deadlines::Act;
+use super::runs::Run;
+use super::verdict::{Circumstances, Ended, outcome};
+use crate::env::{Checkpoint, Outside};
+use crate::executor::JobRun;
+use crate::store::{ClaimedJob, Outcome, Settlement};
+use crate::{JobContext, Timestamp};
+
+/// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
+/// finds none asks the store, unless somebody does already.
+pub(super) async fn work(shared: &Shared, queue: usize) {
+    let env = shared.door.env();
+    let mut ran = None;
+    loop {
+        let next = shared.board.next(queue, ran.take(), env.now());
+        if !matches!(next, Next::Wait) {
+            shared.settler.nudge();
+        }
+        match next {
+            Next::Run(job) => ran = Some(run_and_settle(shared, *job).await),
+            Next::Claim(demands) => claim(shared, demands).await,
+            Next::End => return,
+            Next::Wait => {
+                // With nothing to run, this task has the time to tell the store what has ended.
+                shared.settler.drive(shared).await;
+                shared.settler.nudge();
+                wait(shared, queue).await;
+            }
+        }
+    }
+}
+
+/// Waits for a wake, unless there is something to do after all: interest comes before the look, so that
+/// nothing that happens in between is lost.
+async fn wait(shared: &Shared, queue: usize) {
+    let mut ready = std::pin::pin!(shared.board.ready(queue).notified());
+    ready.as_mut().enable();
+    if shared.board.is_worth_a_look(queue, shared.door.env().now()) {
+        return;
+    }
+    ready.await;
+}
+
+/// Runs a job and hands its outcome to the settler. Answers how long it ran.
+async fn run_and_settle(shared: &Shared, job: ClaimedJob) -> Duration {
+    let env = shared.door.env();
+    let lease = lease_of(&job);
+    let started = env.now();
+    let (id, attempt) = (job.id, job.attempt());
+    let span = tracing::info_span!("job", %id, kind = %job.kind, queue = %job.queue, attempt);
+    let kind = job.kind.clone();
+    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: kind.clone(), attempt }).await;
+    let outcome = run(shared, job, started).instrument(span).await;
+    env.checkpoint(|| Checkpoint::AfterRun { id, kind, attempt }).await;
+    let took = env.now().since(started);
+    shared.settler.accept(Settlement { lease, outcome }).await;
+    took
+}
+
+async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
+    let env = shared.door.env();
+    let registration = shared.registry.find(&job.kind);
+    let timeout = registration.and_then(|registration| registration.timeout());
+    let deadline = timeout.map(|timeout| started + timeout);
+    let run = std::sync::Arc::new(Run::new(lease_of(&job), job.kind.clone(), started, timeout.is_some()));
+    if shared.runs.start(&run) {
+        tracing::info!("cancelled before it started");
+        return Outcome::Cancel { failure: None };
+    }
+    if let Some(deadline) = deadline {
+        shared.deadlines.insert(deadline, run.lease, Act::TimeOut);
+    }
+    tracing::debug!("started");
+    let context = JobContext::new(&job, deadline, env.clone(), shared.manager.clone(), run.token.clone());
+    let ended = execute(shared, &job, &run, context).await;
+    if let Some(deadline) = deadline {
+        shared.deadlines.remove(deadline, run.lease, Act::TimeOut);
+    }
+    let outcome = outcome(
+        ended,
+        &Circumstances {
+            job: &job,
+            cause: run.cause(),
+            policy: registration.and_then(|registration| registration.retry).unwrap_or(shared.retry),
+            timeout,
+            env,
+        },
+    );
+    report(&outcome, env.now().since(started));
+    outcome
+}
+
+/// Runs the handler to its end, or until it had its time to stop; then its future is gone.
+async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobContext) -> Ended {
+    let (id, attempt) = (job.id, job.attempt());
+    let handler = CatchPanic::new(shared.executor.execute(JobRun::new(job.args.clone(), context)));
+    let what = || Outside::Handler { id, kind: job.kind.clone(), attempt };
+    let handler = shared.door.env().outside(what, handler);
+    tokio::select! {
+        biased;
+        ended = handler => match ended {
+            Ok(result) => Ended::Returned(result),
+            Err(message) => Ended::Panicked(message),
+        },
+        () = run.to_be_dropped() => Ended::Dropped,
+    }
+}
+
+/// The run's last word in the log.
+fn report(outcome: &Outcome, took: Duration) {
+    match outcome {
+        Outcome::Complete => tracing::info!(?took, "succeeded"),
+        Outcome::Retry { delay, failure } => {
+            tracing::warn!(?took, kind = %failure.kind, error = %failure.text, "failed; again in {delay:?}");
+        }
+        Outcome::Snooze { delay } => tracing::info!(?took, "snoozed; again in {delay:?}"),
+        Outcome::Release => tracing::info!(?took, "handed back before its end"),
+        Outcome::Fail { failure } => {
+            tracing::error!(?took, kind = %failure.kind, error = %failure.text, "failed for good");
+        }
+        Outcome::Cancel { failure } => {
+            let reason = failure.as_ref().map_or("", |failure| failure.text.as_str());
+            tracing::info!(?took, reason, "cancelled");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! [`Upkeep`]: takes back jobs whose worker died, and clears finished jobs away.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Shared;
+use super::backoff::Backoff;
+use crate::limits::{PRUNE_AT_MOST_EVERY, PRUNE_EVERY_SETTLES, UPKEEP_BATCH};
+use crate::store::{PruneJobs, RecoverJobs, RecoveredJob, Retention, StoreError, Wake};
+use crate::{JobState, Timestamp};
+
+pub(super) struct Upkeep {
+    retention: Retention,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    /// When the first lease in the store ends, as last heard.
+    recover_at: Option<Timestamp>,
+    /// When to prune next.
+    prune_at: Option<Timestamp>,
+    /// Jobs that ended since the last prune.
+    ended: u64,
+}
+
+impl Upkeep {
+    pub(super) fn new(retention: Retention) -> Self {
+        // What earlier programs left is looked at once, at the start.
+        let state = State { recover_at: None, prune_at: Some(Timestamp::MIN), ended: 0 };
+        Self { retention, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    /// The store said when the first lease in it ends.
+    pub(super) fn leases_end(&self, at: Option<Timestamp>) {
+        let mut state = self.state.lock();
+        let earlier = at.is_some_and(|at| state.recover_at.is_none_or(|before| at < before));
+        state.recover_at = at;
+        drop(state);
+        if earlier {
+            self.changed.notify_one();
+        }
+    }
+
+    /// A job ended.
+    pub(super) fn job_ended(&self) {
+        let mut state = self.state.lock();
+        state.ended += 1;
+        if state.ended == PRUNE_EVERY_SETTLES {
+            state.prune_at = Some(Timestamp::MIN);
+            drop(state);
+            self.changed.notify_one();
+        }
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        let state = self.state.lock();
+        state.recover_at.into_iter().chain(state.prune_at).min()
+    }
+}
+
+/// Recovers and prunes when it is time, one call at a time, until the worker closes.
+pub(super) async fn keep(shared: &Shared) {
+    let env = shared.door.env();
+    let mut backoff = Backoff::new();
+    loop {
+        let next = shared.upkeep.next();
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => return,
+            () = shared.upkeep.changed.notified() => {}
+            () = shared.sleep_until(next) => {}
+        }
+        match run_due(shared).await {
+            Ok(()) => backoff = Backoff::new(),
+            Err(error) => {
+                shared.stats.store_errors.add(1);
+                tracing::warn!(
+                    worker = %shared.id,
+                    error = &error as &dyn std::error::Error,
+                    "upkeep failed; trying again"
+                );
+                tokio::select! {
+                    biased;
+                    () = shared.closing.cancelled() => return,
+                    () = env.sleep(backoff.next(env)) => {}
+                }
+            }
+        }
+    }
+}
+
+async fn run_due(shared: &Shared) -> Result<(), StoreError> {
+    let now = shared.door.env().now();
+    let (recover, prune) = {
+        let state = shared.upkeep.state.lock();
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        (is_due(state.recover_at), is_due(state.prune_at))
+    };
+    if recover {
+        self::recover(shared, now).await?;
+    }
+    if prune {
+        self::prune(shared, now).await?;
+    }
+    Ok(())
+}
+
+async fn recover(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
+    let request = RecoverJobs::new(now, UPKEEP_BATCH, shared.times.crash_backoff);
+    let reply = shared.door.recover(&request).await?;
+    // At once again while there is more, else when the next lease ends.
+    let next = reply.next_expiry.map(|expiry| shared.door.env().now() + expiry.since(reply.store_now));
+    shared.upkeep.state.lock().recover_at = next;
+    for job in &reply.jobs {
+        recovered(shared, job, job.run_at.since(reply.store_now));
+    }
+    Ok(())
+}
+
+fn recovered(shared: &Shared, job: &RecoveredJob, delay: Duration) {
+    let RecoveredJob { id, kind, queue, crashes, state, .. } = job;
+    shared.stats.recovered.add(1);
+    match state {
+        JobState::Failed => tracing::error!(
+            %id, %kind, crashes,
+            "failed for good: its worker died, or lost the store, each time it ran"
+        ),
+        state => {
+            tracing::warn!(%id, %kind, crashes, %state, "taken back from a worker that let its lease run out")
+        }
+    }
+    let Some(hub) = shared.door.hub() else { return };
+    if state.is_final() {
+        hub.announce_progress();
+    } else {
+        hub.announce(Wake::Due { queue, delay });
+    }
+}
+
+async fn prune(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
+    shared.upkeep.state.lock().ended = 0;
+    let request = PruneJobs::new(now, shared.upkeep.retention, UPKEEP_BATCH);
+    let reply = shared.door.prune(&request).await?;
+    if reply.removed > 0 {
+        tracing::debug!(removed = reply.removed, "cleared finished jobs away");
+    }
+    let own_now = shared.door.env().now();
+    let next = reply.next_prune.map(|next| match next.since(reply.store_now) {
+        Duration::ZERO => own_now,
+        // Jobs that age out one by one go together.
+        wait => own_now + wait.max(PRUNE_AT_MOST_EVERY),
+    });
+    let mut state = shared.upkeep.state.lock();
+    // Enough jobs may have ended while the call was in flight.
+    state.prune_at = if state.ended >= PRUNE_EVERY_SETTLES { Some(own_now) } else { next };
+    Ok(())
+}
