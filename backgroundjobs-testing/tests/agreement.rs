@@ -272,7 +272,6 @@ async fn a_faulty_store_is_noticed() {
         Fault::SettleIgnoresGeneration,
         Fault::RetryRetakesKey,
         Fault::RecoverForgetsCancel,
-        Fault::KeyEndsLate,
         Fault::ClaimIgnoresPriority,
         Fault::RequeueKeepsFlag,
     ] {

@@ -158,7 +158,7 @@ impl fmt::Debug for Check {
 }
 
 /// Makes one `#[tokio::test]` of each conformance check, in modules by theme, for the
-/// [`StoreFixture`](crate::conformance::StoreFixture) that the expression gives.
+/// [`StoreFixture`] that the expression gives.
 ///
 /// The calling crate needs `tokio` with the features `macros` and `rt-multi-thread`. For several stores in
 /// one file put each call in a module of its own.
