@@ -1,0 +1,359 @@
+//! What checks are written with: made-up instants, ids and jobs, and calls that fail with a clause's number.
+
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use backgroundjobs_core::{
+    CancelJobs, CancelStatus, ClaimId, ClaimJobs, ClaimedJob, ClaimedJobs, ClaimedQueue, Failure,
+    FailureKind, InsertJobs, Inserted, JobId, JobRecord, JobState, JobStore, KeyHold, Kind, LeaseKey,
+    LeaseStatus, NewJob, Outcome, Payload, PruneJobs, PrunedJobs, QueueDemand, QueueName, RecoverJobs,
+    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, StoreError, Timestamp, UniqueKey,
+    WorkerId,
+};
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+/// The queue of a job that a check says nothing else about.
+pub(super) const QUEUE: &str = "work";
+/// Its kind.
+pub(super) const KIND: &str = "task";
+/// How long claims and renewals hold, unless a check says otherwise.
+pub(super) const LEASE: Duration = secs(30);
+/// What recovered jobs wait for each crash.
+pub(super) const BACKOFF: Duration = secs(10);
+/// The smallest step between two instants.
+pub(super) const MICRO: Duration = Duration::from_micros(1);
+
+pub(super) const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// The instant this many seconds into the check: some time in 2030.
+pub(super) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_893_456_000_000_000) + secs(seconds)
+}
+
+pub(super) fn queue(name: &str) -> QueueName {
+    QueueName::new(name).expect("checks use valid queue names")
+}
+
+pub(super) fn kind(name: &str) -> Kind {
+    Kind::new(name).expect("checks use valid kinds")
+}
+
+pub(super) fn error(text: &str) -> Failure {
+    Failure::new(FailureKind::Error, text)
+}
+
+pub(super) fn retry(delay: Duration) -> Outcome {
+    Outcome::Retry { delay, failure: error("failed") }
+}
+
+pub(super) fn fail() -> Outcome {
+    Outcome::Fail { failure: error("failed for good") }
+}
+
+pub(super) fn unique(key: &str, hold: KeyHold) -> Option<UniqueKey> {
+    Some(UniqueKey { key: key.into(), hold })
+}
+
+pub(super) fn lease_of(job: &ClaimedJob) -> LeaseKey {
+    LeaseKey { id: job.id, generation: job.generation }
+}
+
+pub(super) fn ids_of(reply: &ClaimedQueue) -> Vec<JobId> {
+    reply.jobs.iter().map(|job| job.id).collect()
+}
+
+pub(super) const fn applied(state: JobState) -> Settled {
+    Settled::Applied { state }
+}
+
+/// As much of a value as a message can bear.
+fn shown(value: impl Debug) -> String {
+    const MOST: usize = 1_500;
+    let mut text = format!("{value:?}");
+    if text.len() > MOST {
+        text.truncate(text.floor_char_boundary(MOST));
+        text.push('…');
+    }
+    text
+}
+
+/// Fails with the clause unless both are equal.
+#[track_caller]
+pub(super) fn same<T: PartialEq + Debug>(clause: &str, what: impl Display, seen: T, expected: T) {
+    if seen != expected {
+        panic!("clause {clause}: {what}: expected {}, saw {}", shown(expected), shown(seen));
+    }
+}
+
+/// Fails with the clause unless `holds`; `what` says what should.
+#[track_caller]
+pub(super) fn holds(clause: &str, what: impl Display, holds: bool, seen: impl Debug) {
+    assert!(holds, "clause {clause}: expected {what}, saw {}", shown(seen));
+}
+
+#[track_caller]
+pub(super) fn answer<T>(call: &str, result: Result<T, StoreError>) -> T {
+    result.unwrap_or_else(|error| panic!("clauses F-2, F-3: {call}: expected an answer, saw {error}"))
+}
+
+/// Sets fields in passing.
+pub(super) trait With: Sized {
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+impl With for NewJob {}
+impl With for ClaimJobs {}
+
+/// A store under check, and what is made up for it.
+pub(super) struct Context {
+    store: Arc<dyn JobStore>,
+    next_id: AtomicU64,
+}
+
+impl Context {
+    pub(super) fn new(store: Arc<dyn JobStore>) -> Self {
+        Self { store, next_id: AtomicU64::new(1) }
+    }
+
+    pub(super) fn store(&self) -> &dyn JobStore {
+        &*self.store
+    }
+
+    /// Ids that grow, of the shape of UUIDs of version 7.
+    fn uuid(&self) -> Uuid {
+        let count = self.next_id.fetch_add(1, Ordering::Relaxed);
+        Uuid::from_u128(0x01b8_7a33_7c00_7000_8000_0000_0000_0000 + u128::from(count))
+    }
+
+    pub(super) fn job_id(&self) -> JobId {
+        JobId::from_uuid(self.uuid())
+    }
+
+    /// A job of the usual queue and kind, due now.
+    pub(super) fn job(&self) -> NewJob {
+        self.job_of(QUEUE, KIND)
+    }
+
+    pub(super) fn job_of(&self, queue_name: &str, kind_name: &str) -> NewJob {
+        NewJob::new(self.job_id(), kind(kind_name), queue(queue_name), Payload::from_store("{}"))
+    }
+
+    /// A job with a unique key.
+    pub(super) fn keyed(&self, key: &str, hold: KeyHold) -> NewJob {
+        self.job().with(|job| job.unique = unique(key, hold))
+    }
+
+    pub(super) async fn insert(&self, now: Timestamp, jobs: Vec<NewJob>) -> Vec<Inserted> {
+        let asked = jobs.len();
+        let reply = answer("insert", self.store.insert(&InsertJobs::new(now, jobs)).await);
+        same("T-1", "store_now of an insert", reply.store_now, now);
+        same("I-1", "answers of an insert", reply.jobs.len(), asked);
+        reply.jobs
+    }
+
+    /// Inserts one job and says what became of it.
+    pub(super) async fn offer(&self, now: Timestamp, job: NewJob) -> Inserted {
+        self.insert(now, vec![job]).await[0]
+    }
+
+    /// Inserts a job that must be new.
+    pub(super) async fn put(&self, now: Timestamp, job: NewJob) -> JobId {
+        let id = job.id;
+        same("I-1", "insert of a new job", self.offer(now, job).await, Inserted::New);
+        id
+    }
+
+    pub(super) fn claim_of(&self, now: Timestamp, queues: &[(&str, usize)], kinds: &[&str]) -> ClaimJobs {
+        ClaimJobs::new(
+            now,
+            ClaimId::from_uuid(self.uuid()),
+            WorkerId::from_uuid(self.uuid()),
+            queues.iter().map(|(name, limit)| QueueDemand { queue: queue(name), limit: *limit }).collect(),
+            kinds.iter().map(|name| kind(name)).collect(),
+            LEASE,
+        )
+    }
+
+    /// Sends a claim, and checks what holds for every reply.
+    pub(super) async fn send(&self, claim: &ClaimJobs) -> ClaimedJobs {
+        let reply = answer("claim", self.store.claim(claim).await);
+        same("T-1", "store_now of a claim", reply.store_now, claim.now);
+        same("C-3", "replies of a claim, one a queue", reply.queues.len(), claim.queues.len());
+        for (asked, got) in claim.queues.iter().zip(&reply.queues) {
+            holds("C-3", format!("at most {} jobs", asked.limit), got.jobs.len() <= asked.limit, got);
+            let of_queue = got.jobs.iter().all(|job| job.queue == asked.queue);
+            holds("C-2", format!("jobs of queue {} only", asked.queue), of_queue, got);
+            if !claim.repeated && got.jobs.len() < asked.limit {
+                let later = got.next_due.is_none_or(|due| due > claim.now);
+                holds("C-6", "no next_due up to store_now after a reply that was not full", later, got);
+            }
+        }
+        reply
+    }
+
+    pub(super) async fn claim(
+        &self,
+        now: Timestamp,
+        queues: &[(&str, usize)],
+        kinds: &[&str],
+    ) -> ClaimedJobs {
+        self.send(&self.claim_of(now, queues, kinds)).await
+    }
+
+    /// Claims from the usual queue, of the usual kind.
+    pub(super) async fn take(&self, now: Timestamp, limit: usize) -> ClaimedQueue {
+        self.claim(now, &[(QUEUE, limit)], &[KIND]).await.queues.swap_remove(0)
+    }
+
+    /// Claims the one job that is due.
+    pub(super) async fn take_one(&self, now: Timestamp) -> ClaimedJob {
+        let mut reply = self.take(now, 2).await;
+        same("C-3", "jobs handed out where one is due", reply.jobs.len(), 1);
+        reply.jobs.swap_remove(0)
+    }
+
+    /// A job that was inserted and claimed at `now`, alone.
+    pub(super) async fn running(&self, now: Timestamp) -> ClaimedJob {
+        self.run(now, self.job()).await
+    }
+
+    pub(super) async fn run(&self, now: Timestamp, job: NewJob) -> ClaimedJob {
+        let id = self.put(now, job).await;
+        let claimed = self.take_one(now).await;
+        same("C-2", "the job handed out", claimed.id, id);
+        claimed
+    }
+
+    /// A job that ended at `now`.
+    pub(super) async fn ended(&self, now: Timestamp, outcome: Outcome) -> JobId {
+        let job = self.running(now).await;
+        self.end(now, &job, outcome).await;
+        job.id
+    }
+
+    /// Settles a claim that is held.
+    pub(super) async fn end(&self, now: Timestamp, job: &ClaimedJob, outcome: Outcome) {
+        let settled = self.settle(now, lease_of(job), outcome).await;
+        holds("S-1", "a held claim to be settled", settled != Settled::Lost, settled);
+    }
+
+    pub(super) async fn settle(&self, now: Timestamp, lease: LeaseKey, outcome: Outcome) -> Settled {
+        self.settle_all(now, vec![Settlement { lease, outcome }]).await[0]
+    }
+
+    pub(super) async fn settle_all(&self, now: Timestamp, outcomes: Vec<Settlement>) -> Vec<Settled> {
+        let asked = outcomes.len();
+        let reply = answer("settle", self.store.settle(&SettleJobs::new(now, outcomes)).await);
+        same("T-1", "store_now of a settle", reply.store_now, now);
+        same("S-1", "answers of a settle", reply.jobs.len(), asked);
+        reply.jobs
+    }
+
+    pub(super) async fn renew(&self, now: Timestamp, lease: LeaseKey) -> LeaseStatus {
+        self.renew_all(now, LEASE, vec![lease]).await[0]
+    }
+
+    pub(super) async fn renew_all(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        leases: Vec<LeaseKey>,
+    ) -> Vec<LeaseStatus> {
+        let asked = leases.len();
+        let reply = answer("renew", self.store.renew(&RenewLeases::new(now, lease, leases)).await);
+        same("T-1", "store_now of a renew", reply.store_now, now);
+        same("R-1", "answers of a renew", reply.leases.len(), asked);
+        reply.leases
+    }
+
+    pub(super) async fn recover(&self, now: Timestamp, limit: u32) -> RecoveredJobs {
+        let reply = answer("recover", self.store.recover(&RecoverJobs::new(now, limit, BACKOFF)).await);
+        same("T-1", "store_now of a recover", reply.store_now, now);
+        let within = reply.jobs.len() <= limit as usize;
+        holds("V-4", format!("at most {limit} jobs taken back"), within, &reply);
+        reply
+    }
+
+    pub(super) async fn cancel(&self, now: Timestamp, id: JobId) -> CancelStatus {
+        self.cancel_all(now, vec![id]).await[0]
+    }
+
+    pub(super) async fn cancel_all(&self, now: Timestamp, ids: Vec<JobId>) -> Vec<CancelStatus> {
+        let asked = ids.len();
+        let reply = answer("cancel", self.store.cancel(&CancelJobs::new(now, ids)).await);
+        same("X-3", "answers of a cancel", reply.len(), asked);
+        reply
+    }
+
+    pub(super) async fn find(&self, id: JobId) -> Option<JobRecord> {
+        let mut records = answer("get", self.store.get(&[id]).await);
+        same("G-1", "answers of a get", records.len(), 1);
+        records.swap_remove(0)
+    }
+
+    /// A job's record, after checking what holds for every record.
+    pub(super) async fn get(&self, id: JobId) -> JobRecord {
+        let found = self.find(id).await;
+        let record =
+            found.unwrap_or_else(|| panic!("clause G-1: expected job {id} to be there, saw nothing"));
+        same("G-1", "id of the record", record.id, id);
+        let leased = record.lease.is_some() == (record.state == JobState::Running);
+        holds("S-1", "a lease while it runs and only then", leased, &record);
+        let dated = record.finished_at.is_some() == record.state.is_final();
+        holds("G-1", "finished_at once it is over and only then", dated, &record);
+        record
+    }
+
+    pub(super) async fn state(&self, id: JobId) -> JobState {
+        self.get(id).await.state
+    }
+
+    pub(super) async fn prune(&self, now: Timestamp, retention: Retention, limit: u32) -> PrunedJobs {
+        let reply = answer("prune", self.store.prune(&PruneJobs::new(now, retention, limit)).await);
+        same("T-1", "store_now of a prune", reply.store_now, now);
+        holds("P-2", format!("at most {limit} jobs removed"), reply.removed <= limit, reply);
+        reply
+    }
+
+    /// Those of `ids` that the store still has.
+    pub(super) async fn left(&self, ids: &[JobId]) -> Vec<JobId> {
+        answer("get", self.store.get(ids).await).into_iter().flatten().map(|record| record.id).collect()
+    }
+
+    /// Runs the futures that `racer` makes as tasks of their own that start together.
+    #[expect(clippy::disallowed_methods, reason = "a race for the store alone, outside every Env")]
+    pub(super) async fn race<T, F>(
+        &self,
+        racers: usize,
+        racer: impl Fn(usize, Arc<dyn JobStore>) -> F,
+    ) -> Vec<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let gate = Arc::new(Barrier::new(racers));
+        let start = |number| {
+            let (gate, run) = (gate.clone(), racer(number, self.store.clone()));
+            tokio::spawn(async move {
+                gate.wait().await;
+                run.await
+            })
+        };
+        let tasks: Vec<_> = (0..racers).map(start).collect();
+        let mut results = Vec::with_capacity(racers);
+        for task in tasks {
+            results.push(task.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+        }
+        results
+    }
+}

@@ -1,0 +1,93 @@
+//! Claims whose reply was lost.
+
+use backgroundjobs_core::{CancelStatus, ClaimJobs, Outcome};
+
+use super::context::{BACKOFF, Context, KIND, LEASE, QUEUE, With, at, holds, ids_of, lease_of, same};
+
+fn again(claim: &ClaimJobs, seconds: u64) -> ClaimJobs {
+    claim.clone().with(|claim| (claim.repeated, claim.now) = (true, at(seconds)))
+}
+
+async fn many(cx: &Context, count: usize) {
+    cx.insert(at(0), (0..count).map(|_| cx.job()).collect()).await;
+}
+
+/// The same jobs, the same generations, and nothing more, though there is more.
+pub(super) async fn a_repeated_claim_answers_the_same(cx: &Context) {
+    many(cx, 5).await;
+    let claim = cx.claim_of(at(0), &[("other", 5), (QUEUE, 3)], &[KIND]);
+    let first = cx.send(&claim).await;
+    let held: Vec<_> = first.queues[1].jobs.iter().map(lease_of).collect();
+    same("C-3", "jobs of the first claim", held.len(), 3);
+    for second in [1, 2] {
+        let reply = cx.send(&again(&claim, second)).await;
+        let seen: Vec<_> = reply.queues[1].jobs.iter().map(lease_of).collect();
+        same("C-5", "jobs and generations of a repeated claim", seen, held.clone());
+        same("C-5", "jobs of its other queue", reply.queues[0].jobs.len(), 0);
+    }
+    same("C-5", "jobs left for another claim", cx.take(at(3), 9).await.jobs.len(), 2);
+}
+
+/// What ended meanwhile, or is held by another claim, is not in it.
+pub(super) async fn a_repeated_claim_answers_what_still_runs(cx: &Context) {
+    many(cx, 4).await;
+    let claim = cx.claim_of(at(0), &[(QUEUE, 3)], &[KIND]);
+    let first = cx.send(&claim).await;
+    let jobs = &first.queues[0].jobs;
+    cx.end(at(1), &jobs[0], Outcome::Complete).await;
+    cx.end(at(1), &jobs[1], Outcome::Release).await;
+    let other = cx.claim_of(at(2), &[(QUEUE, 1)], &[KIND]).with(|other| other.worker = claim.worker);
+    let others = cx.send(&other).await;
+    same("C-4", "the job that the worker's next claim took", ids_of(&others.queues[0]), vec![jobs[1].id]);
+    let reply = cx.send(&again(&claim, 3)).await;
+    same("C-5", "jobs that still run under the claim", ids_of(&reply.queues[0]), vec![jobs[2].id]);
+    same("C-5", "its generation", lease_of(&reply.queues[0].jobs[0]), lease_of(&jobs[2]));
+}
+
+/// It says which jobs were asked to be cancelled meanwhile: their worker has not heard of it.
+pub(super) async fn a_repeated_claim_tells_of_cancels(cx: &Context) {
+    many(cx, 2).await;
+    let claim = cx.claim_of(at(0), &[(QUEUE, 2)], &[KIND]);
+    let first = cx.send(&claim).await;
+    let flagged = first.queues[0].jobs[1].id;
+    same("X-3", "cancel of a running job", cx.cancel(at(1), flagged).await, CancelStatus::Requested);
+    let reply = cx.send(&again(&claim, 2)).await;
+    let seen: Vec<_> = reply.queues[0].jobs.iter().map(|job| (job.id, job.cancel_requested)).collect();
+    same(
+        "C-5",
+        "flags of a repeated claim",
+        seen,
+        vec![(first.queues[0].jobs[0].id, false), (flagged, true)],
+    );
+}
+
+/// When the first never arrived, or all of it is over, the repeated claim is a claim.
+pub(super) async fn a_repeated_claim_without_jobs_is_new(cx: &Context) {
+    many(cx, 2).await;
+    let claim = cx.claim_of(at(0), &[(QUEUE, 1)], &[KIND]);
+    let reply = cx.send(&again(&claim, 0)).await;
+    same("C-5", "jobs of a repeated claim that never arrived", reply.queues[0].jobs.len(), 1);
+    let first = &reply.queues[0].jobs[0];
+    cx.end(at(1), first, Outcome::Complete).await;
+    let reply = cx.send(&again(&claim, 2)).await;
+    same("C-5", "jobs of a repeated claim of which none runs", reply.queues[0].jobs.len(), 1);
+    let second = &reply.queues[0].jobs[0];
+    holds("C-5", "another job than the one that is over", second.id != first.id, second);
+    let lease = cx.get(second.id).await.lease;
+    let until = lease.as_ref().map(|lease| lease.until);
+    same("C-1", "end of the lease it hands out", until, Some(at(2) + LEASE));
+}
+
+/// A job recovered from the claim and claimed by another is the other's.
+pub(super) async fn a_recovered_job_left_the_claim(cx: &Context) {
+    many(cx, 1).await;
+    let claim = cx.claim_of(at(0), &[(QUEUE, 1)], &[KIND]);
+    let lost = cx.send(&claim).await.queues.swap_remove(0).jobs.swap_remove(0);
+    cx.recover(at(100), 9).await;
+    let reply = cx.send(&again(&claim, 100)).await;
+    same("C-5", "jobs of a claim that was recovered", ids_of(&reply.queues[0]), vec![]);
+    let job = cx.take_one(at(100) + BACKOFF).await;
+    same("C-2", "the job that another claim took", job.id, lost.id);
+    let reply = cx.send(&again(&claim, 111)).await;
+    same("C-5", "jobs of a claim that lost them to another", ids_of(&reply.queues[0]), vec![]);
+}
