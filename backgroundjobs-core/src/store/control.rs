@@ -12,8 +12,8 @@ use crate::{JobId, JobState, QueueName, StoreError, Timestamp};
 pub trait ControlStore: Send + Sync {
     /// Puts finished jobs back to Waiting, due at the store's time.
     ///
-    /// **O-1** Attempts and crashes are 0 again and a cancel request is gone; generation, `settled` and the
-    /// recorded failures stay. **O-2** A job with a unique key takes it again (for its full time from now,
+    /// **O-1** Attempts and crashes are 0 again, a cancel request and `finished_at` are gone; generation,
+    /// `settled` and the recorded failures stay. **O-2** A job with a unique key takes it again (for its full time from now,
     /// if it is held for a time); if another job holds it the answer is `Conflict` and nothing changes. A job
     /// that still holds its own key keeps it as it is. **O-3** Jobs that are not over are left alone. Each id
     /// is answered in order, as if alone.

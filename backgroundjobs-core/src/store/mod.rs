@@ -76,7 +76,8 @@ use crate::{JobId, JobRecord};
 ///
 /// - **U-1** A key is held [until the job is over](crate::KeyHold::UntilFinished),
 ///   [until it is first claimed](crate::KeyHold::UntilStarted), or
-///   [for a time from its insert](crate::KeyHold::For), which ends at its exact microsecond.
+///   [for a time from its insert](crate::KeyHold::For), which ends at its exact microsecond. A job that
+///   ends unclaimed lets go of a key held until its claim, too.
 /// - **U-2** While a key is held, insert answers [`Inserted::Existing`] with its holder.
 /// - **U-3** A key once let go is taken again only by insert or
 ///   [requeue](ControlStore::requeue): never by settle or recover.
@@ -124,15 +125,16 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Hands out due jobs.
     ///
     /// - **C-1** A job handed out is Running with a lease of `worker` that ends `lease` after store time, and
-    ///   a generation larger than it ever had. No other claim is handed it until it waits again.
+    ///   a generation larger than it ever had, 1 at its first claim. No other claim is handed it until it
+    ///   waits again.
     /// - **C-2** Handed out are Waiting jobs with `run_at` at or before store time, of the asked queues and
     ///   kinds, not paused.
     /// - **C-3** Never more than each queue's limit; and all there are, up to it.
     /// - **C-4** Per queue in order of priority (high first), then `run_at`, then id. Exact without
     ///   contention; concurrent claims may skip what another is taking.
     /// - **C-5** A repeated claim (`repeated`, the same `claim_id`) is answered with the jobs that still run
-    ///   under that claim, with their generations, and hands out nothing more; if none does, it is a new
-    ///   claim.
+    ///   under that claim, with their generations, and hands out nothing more, so C-3 and the limit in C-6
+    ///   do not bind it; if none does, it is a new claim.
     /// - **C-6** A queue's `next_due` is the earliest `run_at` of its waiting jobs of the asked kinds, and
     ///   later than `store_now` unless the queue's limit was reached; paused queues have none.
     /// - **C-7** `next_expiry` is the earliest end of any lease in the store, those of this reply included.
@@ -161,8 +163,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     ///   generation, the lease is gone. Else, if `settled` equals the generation: `Applied`, nothing changes.
     ///   Else `Lost`, nothing changes.
     /// - **S-2** A settle counts even after the lease ran out, while nobody has recovered the job.
-    /// - **S-3** Retry and Fail use up one attempt; Retry and Snooze wait until store time plus their delay;
-    ///   Release keeps `run_at`. Snooze, Release, Complete and Cancel use up none.
+    /// - **S-3** Retry and Fail use up one attempt; Retry and Snooze wait until store time plus their delay
+    ///   (a flagged job, which does not wait again, keeps its `run_at`); Release keeps `run_at`. Snooze,
+    ///   Release, Complete and Cancel use up none.
     /// - **S-4** Every applied settle but Release sets the crashes back to 0.
     /// - **S-5** A failure is added to the job's failures with the store's time and the number of the attempt
     ///   (attempts used up before, plus one); the newest 25 are kept.
@@ -174,8 +177,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Takes back jobs whose lease has ended (its end is at or before store time), the earliest first.
     ///
-    /// - **V-1** In one step each: crashes count one more, then Failed at the job's crash limit, Cancelled if
-    ///   flagged, else Waiting until store time plus `crash_backoff` times its crashes. The generation stays,
+    /// - **V-1** In one step each: crashes count one more, then Cancelled if flagged, Failed at the job's crash
+    ///   limit, else Waiting until store time plus `crash_backoff` times its crashes. The generation stays,
     ///   so the old claim's settle is `Lost`.
     /// - **V-2** Ignores kinds, queues and pause; a job is taken back by one caller only.
     /// - **V-3** Adds a failure of kind [`Crash`](crate::FailureKind::Crash), numbered as in S-5, and uses up
@@ -189,8 +192,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 
     /// Cancels jobs.
     ///
-    /// - **X-3** A waiting job is Cancelled at once and lets go of a key held until its end; a running one is
-    ///   flagged, and its next renew says so; a finished one is unchanged.
+    /// - **X-3** A waiting job is Cancelled at once and lets go of a key held until its end or its claim; a
+    ///   running one is flagged, and its next renew says so; a finished one is unchanged.
     ///
     /// # Errors
     /// [`StoreError`]; repeating is safe.
@@ -207,8 +210,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Deletes finished jobs that the retention does not keep.
     ///
     /// - **P-1** A job goes once it has been over for *longer* than its state's `max_age`, or when at least
-    ///   `max_count` jobs of its state ended after it. Jobs that are not over never go.
-    /// - **P-2** At most `limit`, the longest over first within a state.
+    ///   `max_count` jobs of its state ended after it (of those that ended at one instant, the larger id
+    ///   counts as later). Jobs that are not over never go.
+    /// - **P-2** At most `limit`, the longest over first within a state; which state goes first is open.
     /// - **P-3** `next_prune` says when there is more to delete; see [`PrunedJobs`].
     /// - **P-4** A unique key still held for a time stays.
     ///

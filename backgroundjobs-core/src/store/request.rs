@@ -110,7 +110,7 @@ pub struct ClaimedQueue {
     /// When the next job that this worker may claim falls due; `None` when there is none. Later than
     /// `store_now` unless `jobs` has as many as were asked for.
     pub next_due: Option<Timestamp>,
-    /// Whether the queue is paused: no jobs then, and no `next_due`.
+    /// Whether the queue is paused: no new jobs then, and no `next_due`.
     pub paused: bool,
 }
 
