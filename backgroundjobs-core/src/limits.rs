@@ -26,6 +26,8 @@ pub const READ_AHEAD_JOBS: usize = 1_000;
 pub const READ_AHEAD_AGE: Duration = Duration::from_secs(1);
 /// The most jobs one claim asks for, per queue.
 pub const CLAIM_BATCH: usize = 1_000;
+/// The wait after a claim that got nothing because other claims held what it saw.
+pub const CONTENDED_WAIT: Duration = Duration::from_millis(20);
 /// The most outcomes one settle call carries.
 pub const SETTLE_BATCH: usize = 500;
 /// Outcomes that wait for a settle call before slots are made to wait too, beyond one for each slot.

@@ -129,14 +129,17 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     ///   waits again.
     /// - **C-2** Handed out are Waiting jobs with `run_at` at or before store time, of the asked queues and
     ///   kinds, not paused.
-    /// - **C-3** Never more than each queue's limit; and all there are, up to it.
+    /// - **C-3** Never more than each queue's limit; and all there are, up to it, or `more` is true.
     /// - **C-4** Per queue in order of priority (high first), then `run_at`, then id. Exact without
-    ///   contention; concurrent claims may skip what another is taking.
+    ///   contention; concurrent claims may skip what another is taking, and say so by `more`.
     /// - **C-5** A repeated claim (`repeated`, the same `claim_id`) is answered with the jobs that still run
-    ///   under that claim, with their generations, and hands out nothing more, so C-3 and the limit in C-6
-    ///   do not bind it; if none does, it is a new claim.
-    /// - **C-6** A queue's `next_due` is the earliest `run_at` of its waiting jobs of the asked kinds, and
-    ///   later than `store_now` unless the queue's limit was reached; paused queues have none.
+    ///   under that claim, with their generations, and hands out nothing more, with
+    ///   `more` true; if none does, it is a new claim. A repeat may come while the call that it repeats is
+    ///   still at work: not both may hand out jobs.
+    /// - **C-6** `more` is true when the limit was reached and a job that is due is left, and may be true
+    ///   wherever the store cannot tell; never after a reply short of its limit that met no other claim. When
+    ///   it is false, `next_due` is the earliest `run_at` of the queue's waiting jobs of the asked kinds, and
+    ///   later than `store_now`. A paused queue has neither.
     /// - **C-7** `next_expiry` is the earliest end of any lease in the store, those of this reply included.
     /// - **C-8** Flat cost: what this worker serves plus the jobs returned, however many jobs are scheduled
     ///   for later, finished, paused, or of other kinds.
@@ -161,7 +164,7 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// - **S-1 Fenced.** Running under that generation: the outcome is applied, `settled` becomes the
     ///   generation, the lease is gone. Else, if `settled` equals the generation: `Applied`, nothing changes.
-    ///   Else `Lost`, nothing changes.
+    ///   Else `Lost`, nothing changes. Generation 0, which no claim has, is always `Lost`.
     /// - **S-2** A settle counts even after the lease ran out, while nobody has recovered the job.
     /// - **S-3** Retry and Fail use up one attempt; Retry and Snooze wait until store time plus their delay
     ///   (a flagged job, which does not wait again, keeps its `run_at`); Release keeps `run_at`. Snooze,

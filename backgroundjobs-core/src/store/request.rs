@@ -107,8 +107,11 @@ pub struct ClaimedJobs {
 pub struct ClaimedQueue {
     /// The jobs, in the order in which they should start.
     pub jobs: Vec<ClaimedJob>,
-    /// When the next job that this worker may claim falls due; `None` when there is none. Later than
-    /// `store_now` unless `jobs` has as many as were asked for.
+    /// Whether more jobs may be due right now: beyond the limit, held by other claims at this moment, or
+    /// not looked for because the claim was a repeated one.
+    pub more: bool,
+    /// When the next job that this worker may claim falls due; `None` when there is none. To be believed,
+    /// and later than `store_now`, only when `more` is false.
     pub next_due: Option<Timestamp>,
     /// Whether the queue is paused: no new jobs then, and no `next_due`.
     pub paused: bool,
@@ -413,7 +416,8 @@ pub enum CancelStatus {
 pub struct Keep {
     /// Until it has been over for this long.
     pub max_age: Option<Duration>,
-    /// While it is among the latest this many of its state.
+    /// While it is among the latest this many of its state. A store on disk pays for counting them at each
+    /// prune: there, keep it below 100,000, or go by age.
     pub max_count: Option<u64>,
 }
 

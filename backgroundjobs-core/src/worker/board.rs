@@ -63,6 +63,8 @@ pub(super) struct Demand {
 /// What the store answered for one queue, in the worker's time.
 pub(super) struct Supply {
     pub(super) jobs: Vec<ClaimedJob>,
+    /// Look again as soon as there is room.
+    pub(super) more: bool,
     pub(super) next_look: Option<Timestamp>,
 }
 
@@ -157,7 +159,7 @@ impl Board {
         for (demand, supply) in demands.iter().zip(supplies) {
             let queue = &mut state.queues[demand.index];
             // A wake that came while the claim was in flight has set `look` or `alarm` already: they stay.
-            queue.look |= supply.jobs.len() >= demand.ask.limit;
+            queue.look |= supply.more;
             queue.alarm_at(supply.next_look);
             queue.buffer.extend(supply.jobs.into_iter().map(|job| ReadAhead { job, since: now }));
             wake.push((demand.index, queue.buffer.len().min(queue.idle())));
@@ -331,9 +333,13 @@ mod tests {
     /// Makes the claim that is wanted and answers it with `jobs`.
     fn claim(board: &Board, jobs: usize, next_look: Option<Timestamp>) -> usize {
         let demands = board.begin_claim(START).expect("a claim is wanted");
-        let jobs: Vec<ClaimedJob> = (0..jobs as u128).map(job).collect();
         let limit = demands[0].ask.limit;
-        assert!(board.supply(&demands, vec![Supply { jobs, next_look }], START).is_empty());
+        let jobs: Vec<ClaimedJob> = (0..jobs as u128).map(job).collect();
+        assert!(
+            board
+                .supply(&demands, vec![Supply { more: jobs.len() >= limit, jobs, next_look }], START)
+                .is_empty()
+        );
         limit
     }
 
@@ -356,7 +362,7 @@ mod tests {
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.begin_claim(START).is_none(), "one is in flight");
         board.due(&QueueName::default_queue(), START, START);
-        board.supply(&demands, vec![Supply { jobs: Vec::new(), next_look: None }], START);
+        board.supply(&demands, vec![Supply { jobs: Vec::new(), more: false, next_look: None }], START);
         assert!(board.is_worth_a_look(0, START), "the wake came after the store had looked");
         assert!(matches!(board.next(0, None, START), Next::Claim(_)));
     }
@@ -379,7 +385,11 @@ mod tests {
         assert!(matches!(board.next(0, None, START), Next::Run(_)));
         let Next::Claim(demands) = board.next(0, Some(Duration::ZERO), START) else { panic!("a claim") };
         assert!(demands[0].ask.limit > 100, "short runs are read ahead");
-        board.supply(&demands, vec![Supply { jobs: (1..4).map(job).collect(), next_look: None }], START);
+        board.supply(
+            &demands,
+            vec![Supply { jobs: (1..4).map(job).collect(), more: false, next_look: None }],
+            START,
+        );
         assert!(matches!(board.next(0, None, START), Next::Run(_)));
         assert_eq!(board.next_alarm(), Some(START + READ_AHEAD_AGE));
         assert_eq!(board.take_stale(START + READ_AHEAD_AGE).len(), 2);
@@ -401,7 +411,8 @@ mod tests {
         let board = board(2);
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.close().is_empty());
-        let late = board.supply(&demands, vec![Supply { jobs: vec![job(1)], next_look: None }], START);
+        let late =
+            board.supply(&demands, vec![Supply { jobs: vec![job(1)], more: false, next_look: None }], START);
         assert_eq!(late.len(), 1);
     }
 }

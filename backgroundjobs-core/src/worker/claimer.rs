@@ -6,7 +6,7 @@ use super::Shared;
 use super::backoff::Backoff;
 use super::board::{Demand, Supply};
 use super::runs::CancelCause;
-use crate::limits::POLL_JITTER;
+use crate::limits::{CONTENDED_WAIT, POLL_JITTER};
 use crate::store::{ClaimJobs, ClaimedJob, ClaimedJobs, LeaseKey, Outcome, Settlement};
 use crate::{Env, Timestamp};
 
@@ -82,10 +82,14 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
             shared.release(shared.board.take_queue(demand).iter().map(lease_of));
         }
         shared.stats.claimed.add(queue.jobs.len() as u64);
+        // Nothing came though there may be something: another claim holds it for the moment.
+        let contended = queue.more && queue.jobs.is_empty();
         let next_due = queue.next_due.map(|due| in_own_time(env, due, reply.store_now));
+        let next_look = if contended { Some(now + CONTENDED_WAIT) } else { next_due.filter(|_| !queue.more) };
         supplies.push(Supply {
             jobs: queue.jobs.into_iter().filter_map(|job| hold(shared, job)).collect(),
-            next_look: next_due.into_iter().chain(poll).min(),
+            more: queue.more && !contended,
+            next_look: next_look.into_iter().chain(poll).min(),
         });
     }
     let late = shared.board.supply(demands, supplies, now);

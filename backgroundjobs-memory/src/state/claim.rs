@@ -17,7 +17,7 @@ impl State {
             if earlier.is_empty() {
                 self.claim_queue(request, demand, now)
             } else {
-                self.repeat_queue(request, demand, &earlier)
+                self.repeat_queue(demand, &earlier)
             }
         };
         let queues = request.queues.iter().map(queue).collect();
@@ -32,7 +32,9 @@ impl State {
         let groups = queue.groups(&request.kinds);
         let due = self.index.lanes.due(&groups, now, demand.limit);
         let jobs = due.into_iter().map(|id| self.claim_one(id, request, now)).collect();
-        ClaimedQueue { jobs, next_due: self.index.lanes.next_due(&groups), paused: false }
+        let next_due = self.index.lanes.next_due(&groups);
+        let more = next_due.is_some_and(|due| due <= now);
+        ClaimedQueue { jobs, more, next_due: next_due.filter(|_| !more), paused: false }
     }
 
     fn claim_one(&mut self, id: JobId, request: &ClaimJobs, now: Timestamp) -> ClaimedJob {
@@ -61,16 +63,13 @@ impl State {
 
     /// One queue's part of the answer to a repeated claim. A pause since then does not keep its jobs back: they
     /// run, and nobody else will hear of them.
-    fn repeat_queue(&self, request: &ClaimJobs, demand: &QueueDemand, earlier: &[JobId]) -> ClaimedQueue {
+    fn repeat_queue(&self, demand: &QueueDemand, earlier: &[JobId]) -> ClaimedQueue {
         let jobs = earlier.iter().filter_map(|id| self.claimed_from(&demand.queue, *id)).collect();
         match self.index.lanes.queue(&demand.queue) {
             Some(queue) if queue.paused_since.is_some() => {
-                ClaimedQueue { jobs, next_due: None, paused: true }
+                ClaimedQueue { jobs, more: false, next_due: None, paused: true }
             }
-            Some(queue) => {
-                let next_due = self.index.lanes.next_due(&queue.groups(&request.kinds));
-                ClaimedQueue { jobs, next_due, paused: false }
-            }
+            Some(_) => ClaimedQueue { jobs, more: true, next_due: None, paused: false },
             None => ClaimedQueue::default(),
         }
     }

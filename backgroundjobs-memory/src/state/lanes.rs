@@ -260,12 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn next_due_is_later_than_now_unless_the_limit_was_reached() {
+    fn next_due_is_later_than_now_unless_there_is_more() {
         let mut state =
             state_of(&[(1, "mail", 5, 0), (2, "report", 9, 9), (3, "mail", 5, 7), (4, "unknown", 5, 1)]);
-        assert_eq!(state.claim_some(at(5), 0).next_due, Some(at(0)));
-        let part = state.claim_some(at(5), 5);
-        assert_eq!((part.jobs.len(), part.next_due), (1, Some(at(7))));
+        let part = state.claim_some(at(5), 0);
+        assert_eq!((part.jobs.len(), part.more, part.next_due), (0, true, None));
+        let part = state.claim_some(at(5), 1);
+        assert_eq!((part.jobs.len(), part.more, part.next_due), (1, false, Some(at(7))));
         assert_eq!(state.claim_some(at(9), 5).next_due, None);
     }
 

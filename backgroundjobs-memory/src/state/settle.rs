@@ -38,7 +38,7 @@ impl State {
         if job.runs_under(generation) {
             let step = settlement.outcome.step();
             self.index.step(id, job, step, |job| apply(job, &settlement.outcome, now));
-        } else if job.settled != generation {
+        } else if job.settled != generation || generation == 0 {
             return Settled::Lost;
         }
         Settled::Applied { state: job.state() }

@@ -194,8 +194,11 @@ impl Context {
             let of_queue = got.jobs.iter().all(|job| job.queue == asked.queue);
             holds("C-2", format!("jobs of queue {} only", asked.queue), of_queue, got);
             if !claim.repeated && got.jobs.len() < asked.limit {
+                holds("C-6", "no more after a reply short of its limit", !got.more, got);
+            }
+            if !got.more {
                 let later = got.next_due.is_none_or(|due| due > claim.now);
-                holds("C-6", "no next_due up to store_now after a reply that was not full", later, got);
+                holds("C-6", "no next_due up to store_now where there is no more", later, got);
             }
         }
         reply

@@ -5,7 +5,9 @@ use backgroundjobs_core::{Outcome, Priority, RunAt, Timestamp};
 use super::context::{Context, KIND, LEASE, MICRO, QUEUE, With, at, ids_of, lease_of, retry, same, secs};
 
 async fn next_due(cx: &Context, now: Timestamp) -> Option<Timestamp> {
-    cx.take(now, 0).await.next_due
+    let reply = cx.take(now, 9).await;
+    same("C-2", "jobs due", ids_of(&reply), vec![]);
+    reply.next_due
 }
 
 /// The earliest of the asked queue and kinds, whatever its priority; not of others.
@@ -21,13 +23,13 @@ pub(super) async fn is_the_earliest_that_may_be_claimed(cx: &Context) {
     same("C-6", "next_due of three queues", due, vec![Some(at(20)), None, Some(at(1))]);
 }
 
-/// A reply that is full says when the next one is due, be it now.
+/// A reply that reached its limit says that there is more, until there is none.
 pub(super) async fn a_full_reply_tells_of_the_rest(cx: &Context) {
     for seconds in [1, 2, 50] {
         cx.put(at(0), cx.job().with(|job| job.run_at = RunAt::At(at(seconds)))).await;
     }
-    same("C-6", "next_due while a job is due", cx.take(at(3), 1).await.next_due, Some(at(2)));
-    same("C-6", "next_due while the next job lies ahead", cx.take(at(3), 1).await.next_due, Some(at(50)));
+    same("C-6", "more while another job is due", cx.take(at(3), 1).await.more, true);
+    same("C-3", "jobs of the next claim", cx.take(at(3), 1).await.jobs.len(), 1);
     let rest = cx.take(at(3), 1).await;
     same("C-2", "jobs due", ids_of(&rest), vec![]);
     same("C-6", "next_due after a reply that was not full", rest.next_due, Some(at(50)));
@@ -45,8 +47,8 @@ pub(super) async fn follows_every_change(cx: &Context) {
     same("C-6", "next_due after a snooze", next_due(cx, at(11)).await, Some(at(15)));
     let job = cx.take_one(at(16)).await;
     cx.end(at(17), &job, Outcome::Release).await;
-    same("C-6", "next_due after a release", next_due(cx, at(17)).await, Some(at(15)));
-    cx.take_one(at(18)).await;
+    let released = cx.take_one(at(18)).await;
+    same("S-3", "run_at after a release", released.run_at, at(15));
     let recovered = cx.recover(at(60), 9).await.jobs;
     same("C-6", "next_due after a recover", next_due(cx, at(60)).await, Some(recovered[0].run_at));
     let earlier = cx.put(at(60), cx.job().with(|job| job.run_at = RunAt::In(MICRO))).await;

@@ -119,9 +119,13 @@ pub(super) async fn an_unknown_claim_is_lost(cx: &Context) {
         same("F-3", format!("settle of {lease:?}"), answer, Settled::Lost);
     }
     same("S-1", "the record", cx.get(job.id).await, before);
-    let waiting = LeaseKey { id: cx.put(at(0), cx.job()).await, generation: 1 };
-    same("S-1", "settle of a waiting job", cx.settle(at(1), waiting, fail()).await, Settled::Lost);
-    same("S-1", "its state", cx.state(waiting.id).await, JobState::Waiting);
+    let fresh = cx.put(at(0), cx.job()).await;
+    for generation in [0, 1] {
+        let lease = LeaseKey { id: fresh, generation };
+        let answer = cx.settle(at(1), lease, fail()).await;
+        same("S-1", format!("settle of generation {generation} of a waiting job"), answer, Settled::Lost);
+    }
+    same("S-1", "its state", cx.state(fresh).await, JobState::Waiting);
 }
 
 /// A batch is answered in order, item by item; one that is lost does not touch the others.

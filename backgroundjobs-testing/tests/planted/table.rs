@@ -156,7 +156,11 @@ impl Table {
                 jobs.into_iter().map(ClaimedJob::from_record).collect()
             };
             let jobs = request.queues.iter().map(of_queue).collect();
-            return self.reply(request, jobs);
+            let mut reply = self.reply(request, jobs);
+            for queue in reply.queues.iter_mut().filter(|queue| !queue.paused) {
+                (queue.more, queue.next_due) = (true, None);
+            }
+            return reply;
         }
         let due = self.due(request);
         self.hand_out(request, due)
@@ -192,7 +196,8 @@ impl Table {
                 true => None,
                 false => self.waiting(request, &demand.queue, any_kind).map(|job| job.run_at).min(),
             };
-            queues.push(ClaimedQueue { jobs, next_due, paused });
+            let more = !paused && next_due.is_some_and(|due| due <= request.now);
+            queues.push(ClaimedQueue { jobs, more, next_due: next_due.filter(|_| !more), paused });
         }
         let mine = self.fault == Fault::NextExpiryIsMine;
         let next_expiry = self.next_expiry(|lease| !mine || lease.claim_id == request.claim_id);
@@ -232,7 +237,7 @@ impl Table {
         };
         let Some(job) = self.running(end.lease).filter(|job| !late(job)) else {
             let job = self.jobs.get(&end.lease.id);
-            let repeated = job.is_some_and(|job| job.settled == end.lease.generation);
+            let repeated = job.is_some_and(|job| job.settled == end.lease.generation && job.settled > 0);
             return match job {
                 Some(job) if repeated && fault != Fault::SettleForgetsRepeats => {
                     Settled::Applied { state: job.state }
