@@ -75,7 +75,7 @@ report_checks() {
 plan() {
     local line
     if [[ $engine == postgres ]]; then printf '%s\n\\echo @@\n' "$2"; else printf '%s\n.print @@\n' "$2"; fi >&"$to"
-    { printf '\n### %s: %s\n\n```\n' "$engine" "$1"
+    { printf '\n### %s: %s\n\n```text\n' "$engine" "$1"
       while IFS= read -r line <&"$from" || lost_engine; do [[ $line == @@ ]] && break; printf '%s\n' "$line"; done
       printf '```\n'; } >> "$temp/plans"
 }

@@ -1,9 +1,13 @@
 //! The store contract: [`JobStore`] and what it is asked and answers.
 
+mod claim;
 mod control;
 mod error;
+mod insert;
 mod inspect;
-mod request;
+mod lease;
+mod prune;
+mod settle;
 mod wake;
 
 use std::fmt;
@@ -11,18 +15,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use claim::{ClaimJobs, ClaimedJob, ClaimedJobs, ClaimedQueue, QueueDemand};
 pub use control::{ControlStore, DeleteStatus, RequeueStatus, RequeuedJobs};
 pub use error::{StoreError, StoreErrorKind, StoreOperation};
+pub use insert::{CancelJobs, CancelStatus, InsertJobs, Inserted, InsertedJobs};
 pub use inspect::{
     CountJobs, InspectStore, JobCount, JobCounts, JobCursor, JobFilter, JobPage, JobSummary, ListJobs,
     QueueFacts,
 };
-pub use request::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJob, ClaimedJobs, ClaimedQueue, InsertJobs, Inserted,
-    InsertedJobs, Keep, LeaseKey, LeaseStatus, Outcome, PruneJobs, PrunedJobs, QueueDemand, RecoverJobs,
-    RecoveredJob, RecoveredJobs, RenewLeases, RenewedLeases, Retention, SettleJobs, Settled, SettledJobs,
-    Settlement,
+pub use lease::{
+    LeaseKey, LeaseStatus, RecoverJobs, RecoveredJob, RecoveredJobs, RenewLeases, RenewedLeases,
 };
+pub use prune::{Keep, PruneJobs, PrunedJobs, Retention};
+pub use settle::{Outcome, SettleJobs, Settled, SettledJobs, Settlement};
 pub use wake::WakeHub;
 pub(crate) use wake::{Wake, WakeListener};
 
