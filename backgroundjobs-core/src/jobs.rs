@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::builder::Builder;
-use crate::limits::POLL_INTERVAL;
 use crate::manager::{Producing, StoreManager};
 use crate::options::{Options, Times};
 use crate::registry::Registry;
@@ -43,7 +42,7 @@ enum Phase {
     Built,
     Starting,
     Started(Arc<Worker>),
-    Stopped,
+    Stopped(JobStats),
 }
 
 /// What the builder puts together.
@@ -134,27 +133,26 @@ impl BackgroundJobs {
         let worker = match &mut *self.phase.lock() {
             Phase::Started(worker) => Some(worker.clone()),
             other => {
-                *other = Phase::Stopped;
+                *other = Phase::Stopped(JobStats::default());
                 None
             }
         };
-        let report = match worker {
-            Some(worker) => worker.stop(drain).await,
-            None => StopReport::default(),
-        };
-        *self.phase.lock() = Phase::Stopped;
+        let Some(worker) = worker else { return StopReport::default() };
+        let report = worker.stop(drain).await;
+        *self.phase.lock() = Phase::Stopped(worker.stats());
         if !report.is_clean() {
             tracing::warn!(?report, "the jobs are stopped, and something was left");
         }
         report
     }
 
-    /// What this program's worker has done so far; zeros before the start and after the stop.
+    /// What this program's worker has done so far, or had when it was stopped; zeros before the start.
     #[must_use]
     pub fn stats(&self) -> JobStats {
         match &*self.phase.lock() {
             Phase::Started(worker) => worker.stats(),
-            _ => JobStats::default(),
+            Phase::Stopped(stats) => *stats,
+            Phase::Built | Phase::Starting => JobStats::default(),
         }
     }
 
@@ -191,7 +189,7 @@ impl BackgroundJobs {
             tokio::select! {
                 biased;
                 () = heard => {}
-                () = env.sleep_until(poll.min(deadline).min(env.now() + POLL_INTERVAL * 720)) => {}
+                () = env.sleep_until(poll.min(deadline)) => {}
             }
         }
     }
@@ -229,7 +227,7 @@ impl<'a> Starting<'a> {
                 Ok(Self { jobs })
             }
             Phase::Starting | Phase::Started(_) => Err(StartError::Twice),
-            Phase::Stopped => Err(StartError::Stopped),
+            Phase::Stopped(_) => Err(StartError::Stopped),
         }
     }
 
@@ -237,7 +235,7 @@ impl<'a> Starting<'a> {
     fn finish(self, worker: Worker) {
         let mut phase = self.jobs.phase.lock();
         match *phase {
-            Phase::Stopped => worker.abandon(),
+            Phase::Stopped(_) => worker.abandon(),
             _ => *phase = Phase::Started(Arc::new(worker)),
         }
     }

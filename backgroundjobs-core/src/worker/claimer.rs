@@ -45,7 +45,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
     );
     let mut backoff = Backoff::new();
     loop {
-        let last_try = shared.board.is_closed();
+        let last_try = shared.stopping.is_cancelled();
         match shared.door.claim(&request).await {
             Ok(reply) => return take_in(shared, &demands, reply),
             Err(error) => {
@@ -63,7 +63,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
         request.repeated = true;
         tokio::select! {
             biased;
-            () = shared.closing.cancelled() => {}
+            () = shared.stopping.cancelled() => {}
             () = env.sleep(backoff.next(env)) => {}
         }
         request.now = env.now();
@@ -75,7 +75,8 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
     let env = shared.door.env();
     let now = env.now();
     let poll = shared.door.profile().poll_interval.map(|poll| now + env.jittered(poll, POLL_JITTER));
-    shared.upkeep.leases_end(reply.next_expiry.map(|expiry| in_own_time(env, expiry, reply.store_now)));
+    let next_expiry = reply.next_expiry.map(|expiry| in_own_time(env, expiry, reply.store_now));
+    shared.upkeep.leases_end(next_expiry, reply.store_now);
     let mut supplies = Vec::with_capacity(demands.len());
     for (queue, demand) in reply.queues.into_iter().zip(demands) {
         if queue.paused {

@@ -39,7 +39,7 @@ use self::upkeep::Upkeep;
 use crate::env::TaskHandle;
 use crate::options::Times;
 use crate::registry::Registry;
-use crate::store::{LeaseKey, Outcome, Retention, Settlement, Wake, WakeListener};
+use crate::store::{ClaimedJob, LeaseKey, Outcome, Retention, Settlement, Wake, WakeListener};
 use crate::store_door::StoreDoor;
 use crate::{JobExecutor, JobManager, QueueName, RetryPolicy, Timestamp, WorkerId};
 
@@ -78,6 +78,8 @@ struct Shared {
     settler: Settler,
     upkeep: Upkeep,
     stats: Stats,
+    /// No more claims; one that is answered with errors is tried once more.
+    stopping: CancellationToken,
     /// The services end.
     closing: CancellationToken,
 }
@@ -95,6 +97,7 @@ impl Worker {
             runs: Runs::default(),
             deadlines: Deadlines::default(),
             stats: Stats::default(),
+            stopping: CancellationToken::new(),
             closing: CancellationToken::new(),
             door: parts.door,
             registry: parts.registry,
@@ -121,7 +124,7 @@ impl Worker {
     pub(crate) fn abandon(&self) {
         let shared = self.shared.clone();
         // What was read ahead cannot be released without waiting either.
-        drop(shared.board.close());
+        drop(shared.close_board());
         for run in shared.runs.all() {
             shared.cancel_run(&run, CancelCause::Stop);
         }
@@ -175,6 +178,13 @@ fn spawn_services(shared: &Arc<Shared>) -> Vec<(&'static str, TaskHandle)> {
 }
 
 impl Shared {
+    /// Ends claiming. What was read ahead is to be released.
+    fn close_board(&self) -> Vec<ClaimedJob> {
+        let left = self.board.close();
+        self.stopping.cancel();
+        left
+    }
+
     /// Tells a run to stop, and sees to it that it is dropped if it does not.
     fn cancel_run(&self, run: &Run, cause: CancelCause) {
         if run.cancel(cause) {

@@ -53,7 +53,7 @@ impl Worker {
         let env = shared.door.env();
         let grace = shared.times.cancel_grace;
         let running = shared.runs.all().len();
-        let unstarted = shared.board.close();
+        let unstarted = shared.close_board();
         shared.release(unstarted.iter().map(super::claimer::lease_of));
         let deadline = env.now() + drain;
         let mut interrupted = Vec::new();

@@ -1,5 +1,6 @@
 //! [`Upkeep`]: takes back jobs whose worker died, and clears finished jobs away.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ pub(super) struct Upkeep {
 struct State {
     /// When the first lease in the store ends, as last heard.
     recover_at: Option<Timestamp>,
+    /// The store's time when that was said: answers of two calls may be taken in out of order.
+    heard: Timestamp,
     /// When to prune next.
     prune_at: Option<Timestamp>,
     /// Jobs that ended since the last prune.
@@ -29,15 +32,23 @@ struct State {
 impl Upkeep {
     pub(super) fn new(retention: Retention) -> Self {
         // What earlier programs left is looked at once, at the start.
-        let state = State { recover_at: None, prune_at: Some(Timestamp::MIN), ended: 0 };
+        let state =
+            State { recover_at: None, heard: Timestamp::MIN, prune_at: Some(Timestamp::MIN), ended: 0 };
         Self { retention, state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// The store said when the first lease in it ends.
-    pub(super) fn leases_end(&self, at: Option<Timestamp>) {
+    /// The store said at `store_now` that the first lease in it ends `at`, on the worker's clock.
+    pub(super) fn leases_end(&self, at: Option<Timestamp>, store_now: Timestamp) {
         let mut state = self.state.lock();
-        let earlier = at.is_some_and(|at| state.recover_at.is_none_or(|before| at < before));
-        state.recover_at = at;
+        let before = state.recover_at;
+        state.recover_at = match store_now.cmp(&state.heard) {
+            Ordering::Less => before,
+            // Which was first cannot be told: looking once too often does no harm.
+            Ordering::Equal => before.into_iter().chain(at).min(),
+            Ordering::Greater => at,
+        };
+        state.heard = state.heard.max(store_now);
+        let earlier = state.recover_at.is_some_and(|at| before.is_none_or(|before| at < before));
         drop(state);
         if earlier {
             self.changed.notify_one();
@@ -110,10 +121,18 @@ async fn run_due(shared: &Shared) -> Result<(), StoreError> {
 
 async fn recover(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
     let request = RecoverJobs::new(now, UPKEEP_BATCH, shared.times.crash_backoff);
-    let reply = shared.door.recover(&request).await?;
+    // What is due now is being seen to; what the answer, or a claim meanwhile, says comes on top.
+    shared.upkeep.state.lock().recover_at = None;
+    let reply = match shared.door.recover(&request).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            shared.upkeep.state.lock().recover_at = Some(now);
+            return Err(error);
+        }
+    };
     // At once again while there is more, else when the next lease ends.
     let next = reply.next_expiry.map(|expiry| shared.door.env().now() + expiry.since(reply.store_now));
-    shared.upkeep.state.lock().recover_at = next;
+    shared.upkeep.leases_end(next, reply.store_now);
     for job in &reply.jobs {
         recovered(shared, job, job.run_at.since(reply.store_now));
     }
@@ -129,7 +148,7 @@ fn recovered(shared: &Shared, job: &RecoveredJob, delay: Duration) {
             "failed for good: its worker died, or lost the store, each time it ran"
         ),
         state => {
-            tracing::warn!(%id, %kind, crashes, %state, "taken back from a worker that let its lease run out")
+            tracing::warn!(%id, %kind, crashes, %state, "taken back from a worker that let its lease run out");
         }
     }
     let Some(hub) = shared.door.hub() else { return };
