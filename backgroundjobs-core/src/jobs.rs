@@ -23,8 +23,8 @@ use crate::{Env, JobExecutor, JobManager, JobState, QueueName, RetryPolicy, Time
 ///     .register(handler).build()?  →  start().await?  →  manager().enqueue(args).await?  →  stop(..).await?
 /// ```
 ///
-/// Dropping it without [`stop`](Self::stop) ends claiming, tells every run to stop, and warns: what was
-/// running is handed to another worker only when its lease runs out.
+/// Dropping it without [`stop`](Self::stop) ends claiming, tells every run to stop, and warns. It cannot wait:
+/// if the program ends with it, what was running is handed to another worker only when its lease runs out.
 pub struct BackgroundJobs {
     door: StoreDoor,
     registry: Arc<Registry>,
@@ -255,8 +255,8 @@ impl Drop for BackgroundJobs {
         self.manager.stop();
         if let Phase::Started(worker) = &*self.phase.lock() {
             tracing::warn!(
-                "background jobs were dropped without stop(): running jobs are told to stop, and run again \
-                 when their leases end; call jobs.stop(..).await before the program ends"
+                "background jobs were dropped without stop(): running jobs are told to stop, and what is \
+                 lost on the way runs again when its lease ends; call jobs.stop(..).await before"
             );
             worker.abandon();
         }

@@ -119,12 +119,12 @@ impl Worker {
         self.shared.stats.read(self.shared.settler.backlog())
     }
 
-    /// The end of a program that did not stop its worker: no more claims, every run is told to stop, and is
-    /// dropped after the grace. Cannot wait, so what is held goes back when its leases run out.
+    /// The end of a worker that nobody stops: no more claims, every run is told to stop, and is dropped after
+    /// the grace. Nobody waits for it, so what cannot be handed back before the program ends goes back when
+    /// its leases run out.
     pub(crate) fn abandon(&self) {
         let shared = self.shared.clone();
-        // What was read ahead cannot be released without waiting either.
-        drop(shared.close_board());
+        shared.release(shared.close_board().iter().map(claimer::lease_of));
         for run in shared.runs.all() {
             shared.cancel_run(&run, CancelCause::Stop);
         }
@@ -132,7 +132,8 @@ impl Worker {
         let env = shared.door.env().clone();
         let grace = shared.times.cancel_grace;
         let wind_down = async move {
-            shared.door.env().sleep(grace).await;
+            // The grace, and then time for the store to hear of it.
+            shared.door.env().sleep(grace * 2).await;
             slots.iter().for_each(TaskHandle::abort);
             shared.closing.cancel();
         };
