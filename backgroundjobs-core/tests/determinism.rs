@@ -24,12 +24,12 @@ impl JobArgs for Work {
     const KIND: &'static str = "work";
 }
 
-/// The jobs in the order in which they started.
-type Started = Arc<Mutex<Vec<usize>>>;
+/// Which worker started which job, in order.
+type Started = Arc<Mutex<Vec<(usize, usize)>>>;
 
 /// Jobs 4 and 8 fail once, job 6 sleeps, job 9 waits to be cancelled.
-async fn handler(started: Started, work: Work, ctx: JobContext) -> JobResult {
-    started.lock().push(work.number);
+async fn handler((worker, started): (usize, Started), work: Work, ctx: JobContext) -> JobResult {
+    started.lock().push((worker, work.number));
     match work.number {
         4 | 8 if ctx.attempt() == 1 => Err("not yet".into()),
         6 => {
@@ -48,7 +48,7 @@ async fn handler(started: Started, work: Work, ctx: JobContext) -> JobResult {
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     trace: u64,
-    started: Vec<usize>,
+    started: Vec<(usize, usize)>,
     states: Vec<(JobState, u64)>,
     succeeded: u64,
     retried: u64,
@@ -63,9 +63,9 @@ async fn scenario(seed: Option<u64>) -> Seen {
     };
     let (store, started) = (MemoryStore::new(), Started::default());
     let mut workers = Vec::new();
-    for _ in 0..3 {
+    for worker in 0..3 {
         let builder = BackgroundJobs::builder(|options| options.use_store(store.clone()).queue("default", 2))
-            .register_fn_with(started.clone(), handler)
+            .register_fn_with((worker, started.clone()), handler)
             .retry(RetryPolicy::new().first(SECOND));
         workers.push(kit.start(builder).await);
     }

@@ -11,13 +11,14 @@ mod table;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs, InspectStore,
-    JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases,
-    RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation, StoreProfile,
-    WakeHub,
+    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
+    InspectStore, JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes,
+    RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
+    StoreProfile, WakeHub,
 };
 use parking_lot::{Mutex, MutexGuard};
 use table::Table;
@@ -100,6 +101,7 @@ pub(crate) struct PlantedStore {
     /// Nobody listens to it.
     dead_hub: WakeHub,
     claims_in_flight: AtomicUsize,
+    env: Option<Env>,
 }
 
 /// Counts a claim in flight for as long as it lives.
@@ -118,19 +120,6 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// Lets other tasks go first, once.
-async fn step_aside() {
-    let mut stepped = false;
-    poll_fn(|task| {
-        if std::mem::replace(&mut stepped, true) {
-            return Poll::Ready(());
-        }
-        task.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 impl PlantedStore {
     pub(crate) fn new(fault: Fault) -> Self {
         Self {
@@ -140,7 +129,29 @@ impl PlantedStore {
             hub: WakeHub::new(),
             dead_hub: WakeHub::new(),
             claims_in_flight: AtomicUsize::new(0),
+            env: None,
         }
+    }
+
+    /// With calls that take a microsecond of virtual time, so that a scheduler lets others in between.
+    pub(crate) fn slow(fault: Fault, env: Env) -> Self {
+        Self { env: Some(env), ..Self::new(fault) }
+    }
+
+    /// Lets other tasks go first, once.
+    async fn step_aside(&self) {
+        if let Some(env) = &self.env {
+            return env.sleep(Duration::from_micros(1)).await;
+        }
+        let mut stepped = false;
+        poll_fn(|task| {
+            if std::mem::replace(&mut stepped, true) {
+                return Poll::Ready(());
+            }
+            task.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn open(&self, operation: StoreOperation) -> Result<MutexGuard<'_, Table>, StoreError> {
@@ -169,7 +180,7 @@ impl JobStore for PlantedStore {
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
         let jobs = if self.fault == Fault::InsertLooksThenStores {
             let seen = self.open(StoreOperation::Insert)?.clone();
-            step_aside().await;
+            self.step_aside().await;
             self.open(StoreOperation::Insert)?.insert_as_seen(&seen, request)?
         } else {
             self.open(StoreOperation::Insert)?.insert(request)?
@@ -182,15 +193,16 @@ impl JobStore for PlantedStore {
         match self.fault {
             Fault::ClaimSelectsThenUpdates => {
                 let due = self.open(StoreOperation::Claim)?.due(request);
-                step_aside().await;
+                self.step_aside().await;
                 Ok(self.open(StoreOperation::Claim)?.hand_out(request, due))
             }
-            Fault::WakeLost => {
+            _ => {
                 let reply = self.open(StoreOperation::Claim)?.claim(request);
-                step_aside().await;
+                if self.fault == Fault::WakeLost || self.env.is_some() {
+                    self.step_aside().await;
+                }
                 Ok(reply)
             }
-            _ => Ok(self.open(StoreOperation::Claim)?.claim(request)),
         }
     }
 
@@ -209,7 +221,7 @@ impl JobStore for PlantedStore {
     async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
         let lost = self.open(StoreOperation::Recover)?.lost(request);
         if self.fault == Fault::RecoverSelectsThenUpdates {
-            step_aside().await;
+            self.step_aside().await;
             return Ok(self.open(StoreOperation::Recover)?.take_back(request, &lost));
         }
         let mut table = self.open(StoreOperation::Recover)?;
