@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::executor::HandlerExecutor;
 use crate::handler::{ErasedHandler, FnJob, FnJobWith, Typed};
 use crate::jobs::{BackgroundJobs, Parts};
+use crate::limits::{DEFAULT_MAX_ATTEMPTS, MAX_SLOTS};
 use crate::manager::Producing;
 use crate::options::{Options, default_slots};
 use crate::registry::{Registration, Registry};
@@ -115,7 +116,9 @@ impl Builder {
             _ => {}
         }
         let registrations = registrations(drafts, &queues, &mut problems);
-        if options.times.lease < options.times.renew_every * 2 || options.times.renew_every.is_zero() {
+        if options.times.lease < options.times.renew_every.saturating_mul(2)
+            || options.times.renew_every.is_zero()
+        {
             problems.push(BuildProblem::Lease {
                 lease: options.times.lease,
                 renew_every: options.times.renew_every,
@@ -139,7 +142,7 @@ impl Builder {
                 produced,
                 queues: queues.into_iter().map(|(queue, _)| queue).collect(),
                 producer_only: options.producer_only,
-                max_attempts: options.retry.attempts(),
+                max_attempts: options.retry.attempts().unwrap_or(DEFAULT_MAX_ATTEMPTS),
                 max_crashes: options.max_crashes,
             },
             store,
@@ -181,6 +184,7 @@ fn queues(
             Ok(queue) if queues.iter().any(|(known, _)| *known == queue) => {
                 problems.push(BuildProblem::QueueTwice { queue: name });
             }
+            Ok(_) if slots > MAX_SLOTS => problems.push(BuildProblem::TooManySlots { queue: name, slots }),
             Ok(_) if slots == 0 && !reachable && !producer_only => {
                 problems.push(BuildProblem::UnreachableQueue { queue: name });
             }
@@ -302,6 +306,8 @@ pub enum BuildProblem {
          a store that programs share"
     )]
     UnreachableQueue { queue: String },
+    #[error("the queue {queue:?} has {slots} slots, {MAX_SLOTS} are allowed: each is a task")]
+    TooManySlots { queue: String, slots: usize },
     #[error("two handlers for {name:?} (the other one is of {other:?}): one handler runs all jobs of a kind")]
     KindTwice { name: String, other: &'static str },
     #[error("the timeout of {kind:?} is zero: no run could ever end in time")]

@@ -11,7 +11,7 @@ use crate::builder::Builder;
 use crate::manager::{Producing, StoreManager};
 use crate::options::{Options, Times};
 use crate::registry::Registry;
-use crate::store::{CountJobs, JobCounts, JobFilter, JobStore, Retention, StoreError};
+use crate::store::{CountJobs, JobCounts, JobFilter, JobStore, Retention, StoreError, WakeHub};
 use crate::store_door::StoreDoor;
 use crate::worker::{JobStats, StopReport, Worker, WorkerParts};
 use crate::{Env, JobExecutor, JobManager, JobState, QueueName, RetryPolicy, Timestamp};
@@ -92,7 +92,7 @@ impl BackgroundJobs {
     /// # Errors
     /// [`StartError`]: the store cannot be prepared, it was started before, or there is no runtime.
     pub async fn start(&self) -> Result<(), StartError> {
-        if tokio::runtime::Handle::try_current().is_err() {
+        if !self.door.env().can_spawn() {
             return Err(StartError::NoRuntime);
         }
         let starting = Starting::begin(self)?;
@@ -100,7 +100,11 @@ impl BackgroundJobs {
             .prepare()
             .await
             .map_err(|source| StartError::Prepare { store: self.door.profile().name, source })?;
-        starting.finish(Worker::start(WorkerParts {
+        starting.finish()
+    }
+
+    fn worker_parts(&self) -> WorkerParts {
+        WorkerParts {
             door: self.door.clone(),
             registry: self.registry.clone(),
             executor: self.executor.clone(),
@@ -109,8 +113,7 @@ impl BackgroundJobs {
             retry: self.retry,
             retention: self.retention,
             times: self.times,
-        }));
-        Ok(())
+        }
     }
 
     /// Stops: claims no more, lets running jobs end for up to `drain`, then tells them to stop, gives them
@@ -167,11 +170,8 @@ impl BackgroundJobs {
         let env = self.door.env();
         let deadline = env.now() + limit;
         loop {
-            let mut progress = self.door.hub().map(|hub| Box::pin(hub.progress()));
-            if let Some(progress) = &mut progress {
-                // Before the count, so that what ends after it is heard.
-                progress.as_mut().enable();
-            }
+            // Before the count, so that what ends after it is heard.
+            let progress = self.door.hub().map(WakeHub::progress);
             let counts = self.count_unfinished().await.map_err(IdleError::Store)?;
             if counts.rows.is_empty() {
                 return Ok(());
@@ -231,13 +231,14 @@ impl<'a> Starting<'a> {
         }
     }
 
-    /// A stop that came meanwhile wins: then the worker is not kept.
-    fn finish(self, worker: Worker) {
+    /// A stop that came meanwhile wins: then nothing is started.
+    fn finish(self) -> Result<(), StartError> {
         let mut phase = self.jobs.phase.lock();
-        match *phase {
-            Phase::Stopped(_) => worker.abandon(),
-            _ => *phase = Phase::Started(Arc::new(worker)),
+        if let Phase::Stopped(_) = *phase {
+            return Err(StartError::Stopped);
         }
+        *phase = Phase::Started(Arc::new(Worker::start(self.jobs.worker_parts())));
+        Ok(())
     }
 }
 

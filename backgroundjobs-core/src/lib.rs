@@ -11,6 +11,7 @@ pub mod prelude;
 
 mod args;
 mod builder;
+mod catch_panic;
 mod context;
 mod env;
 mod executor;

@@ -48,8 +48,16 @@ pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 pub const MAX_ERRORS_PER_JOB: usize = 25;
 /// Jobs of one insert call of `enqueue_many`.
 pub const INSERT_CHUNK: usize = 1_000;
+/// Cancels of unknown jobs that are remembered while a claim may be about to bring them.
+pub const EARLY_CANCELS: usize = 1_000;
+/// Times an outcome is offered to a store that refuses it, before it is left to its lease.
+pub const REFUSED_TRIES: u8 = 5;
+/// The most slots of one queue.
+pub const MAX_SLOTS: usize = 100_000;
 /// Time between cancelling a run's token and dropping the run.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// What a stop gives store calls that are still in flight after its deadline.
+pub const LAST_CALLS: Duration = Duration::from_secs(1);
 /// Rows one recover or prune call may touch.
 pub const UPKEEP_BATCH: u32 = 1_000;
 /// Settled jobs after which old finished jobs are pruned.
@@ -58,11 +66,5 @@ pub const PRUNE_EVERY_SETTLES: u64 = 1_000;
 pub const LONG_RUN_WARNING: Duration = Duration::from_secs(3600);
 /// Finished jobs that age out are cleared away together, at most this often.
 pub const PRUNE_AT_MOST_EVERY: Duration = Duration::from_secs(60);
-/// How long jobs may wait for a worker that was never started before a warning says so.
-pub const UNSERVED_WARNING: Duration = Duration::from_secs(5);
 /// Finished jobs of each final state that the memory store keeps.
 pub const MEMORY_KEEP: u64 = 10_000;
-/// How long durable stores keep jobs that succeeded.
-pub const KEEP_SUCCEEDED: Duration = Duration::from_secs(24 * 3600);
-/// How long durable stores keep jobs that failed or were cancelled.
-pub const KEEP_UNSUCCESSFUL: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::Env;
-use crate::limits::DEFAULT_MAX_ATTEMPTS;
 
 /// How often a failing job is tried again, and when.
 ///
@@ -20,7 +19,7 @@ use crate::limits::DEFAULT_MAX_ATTEMPTS;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
-    max_attempts: u16,
+    max_attempts: Option<u16>,
     first: Duration,
     factor: f64,
     cap: Duration,
@@ -32,7 +31,7 @@ impl RetryPolicy {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            max_attempts: DEFAULT_MAX_ATTEMPTS,
+            max_attempts: None,
             first: Duration::from_secs(60),
             factor: 2.0,
             cap: Duration::from_secs(24 * 3600),
@@ -46,10 +45,10 @@ impl RetryPolicy {
         Self::new().max_attempts(1)
     }
 
-    /// Attempts in all, the first included. 0 counts as 1.
+    /// Attempts in all, the first included; 11 unless this or something else says otherwise. 0 counts as 1.
     #[must_use]
     pub const fn max_attempts(mut self, attempts: u16) -> Self {
-        self.max_attempts = if attempts == 0 { 1 } else { attempts };
+        self.max_attempts = Some(if attempts == 0 { 1 } else { attempts });
         self
     }
 
@@ -94,7 +93,8 @@ impl RetryPolicy {
         env.jittered(self.delay_after(failed), self.jitter)
     }
 
-    pub(crate) const fn attempts(&self) -> u16 {
+    /// How many attempts, where this policy says.
+    pub(crate) const fn attempts(&self) -> Option<u16> {
         self.max_attempts
     }
 }

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::catch_panic::CatchPanic;
 use crate::env::{Checkpoint, Outside};
 use crate::store::{
     CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, CountJobs, InsertJobs, InsertedJobs,
@@ -45,49 +46,56 @@ impl StoreDoor {
     }
 
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
-        self.call(StoreOperation::Prepare, self.store.prepare()).await
+        self.call(StoreOperation::Prepare, || self.store.prepare()).await
     }
 
     pub(crate) async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
-        self.call(StoreOperation::Insert, self.store.insert(request)).await
+        let reply = self.call(StoreOperation::Insert, || self.store.insert(request)).await?;
+        expect_count(StoreOperation::Insert, request.jobs.len(), reply.jobs.len(), reply)
     }
 
     pub(crate) async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
-        self.call(StoreOperation::Claim, self.store.claim(request)).await
+        let reply = self.call(StoreOperation::Claim, || self.store.claim(request)).await?;
+        expect_count(StoreOperation::Claim, request.queues.len(), reply.queues.len(), reply)
     }
 
     pub(crate) async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
-        self.call(StoreOperation::Renew, self.store.renew(request)).await
+        let reply = self.call(StoreOperation::Renew, || self.store.renew(request)).await?;
+        expect_count(StoreOperation::Renew, request.leases.len(), reply.leases.len(), reply)
     }
 
     pub(crate) async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
-        self.call(StoreOperation::Settle, self.store.settle(request)).await
+        let reply = self.call(StoreOperation::Settle, || self.store.settle(request)).await?;
+        expect_count(StoreOperation::Settle, request.outcomes.len(), reply.jobs.len(), reply)
     }
 
     pub(crate) async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
-        self.call(StoreOperation::Recover, self.store.recover(request)).await
+        self.call(StoreOperation::Recover, || self.store.recover(request)).await
     }
 
     pub(crate) async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
-        self.call(StoreOperation::Cancel, self.store.cancel(request)).await
+        let reply = self.call(StoreOperation::Cancel, || self.store.cancel(request)).await?;
+        expect_count(StoreOperation::Cancel, request.ids.len(), reply.len(), reply)
     }
 
     pub(crate) async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
-        self.call(StoreOperation::Get, self.store.get(ids)).await
+        let reply = self.call(StoreOperation::Get, || self.store.get(ids)).await?;
+        expect_count(StoreOperation::Get, ids.len(), reply.len(), reply)
     }
 
     pub(crate) async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
-        self.call(StoreOperation::Prune, self.store.prune(request)).await
+        self.call(StoreOperation::Prune, || self.store.prune(request)).await
     }
 
     pub(crate) async fn count(&self, request: &CountJobs) -> Result<JobCounts, StoreError> {
         let inspect = self.store.inspect().ok_or_else(|| self.lacks(StoreOperation::Count, "inspect"))?;
-        self.call(StoreOperation::Count, inspect.count(request)).await
+        self.call(StoreOperation::Count, || inspect.count(request)).await
     }
 
     pub(crate) async fn requeue(&self, ids: &[JobId]) -> Result<RequeuedJobs, StoreError> {
         let control = self.control(StoreOperation::Requeue)?;
-        self.call(StoreOperation::Requeue, control.requeue(self.env.now(), ids)).await
+        let reply = self.call(StoreOperation::Requeue, || control.requeue(self.env.now(), ids)).await?;
+        expect_count(StoreOperation::Requeue, ids.len(), reply.jobs.len(), reply)
     }
 
     fn control(&self, operation: StoreOperation) -> Result<&dyn ControlStore, StoreError> {
@@ -105,16 +113,34 @@ impl StoreDoor {
         )
     }
 
-    async fn call<T>(
+    /// A store that panics has failed, and may work again: a worker must outlive that, too.
+    async fn call<'a, T>(
         &self,
         operation: StoreOperation,
-        call: BoxFuture<'_, Result<T, StoreError>>,
+        call: impl FnOnce() -> BoxFuture<'a, Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         self.env.checkpoint(|| Checkpoint::BeforeStore(operation)).await;
+        let call = CatchPanic::new(call);
         let answer = self.env.outside(|| Outside::Store(operation), call).await;
         self.env.checkpoint(|| Checkpoint::AfterStore(operation)).await;
-        answer
+        answer.unwrap_or_else(|panic| {
+            Err(StoreError::new(operation, StoreErrorKind::Other, format!("it panicked: {panic}")))
+        })
     }
+}
+
+/// Refuses an answer that does not fit its request: nothing can be concluded from it, item by item.
+fn expect_count<T>(
+    operation: StoreOperation,
+    asked: usize,
+    answered: usize,
+    reply: T,
+) -> Result<T, StoreError> {
+    if asked == answered {
+        return Ok(reply);
+    }
+    let message = format!("it was asked about {asked} items and answered {answered}");
+    Err(StoreError::new(operation, StoreErrorKind::Other, message))
 }
 
 impl fmt::Debug for StoreDoor {

@@ -151,7 +151,7 @@ async fn one_outcome_that_the_store_refuses_does_not_hold_up_the_others() {
     assert_eq!((report.succeeded, report.failed, report.lost), (2, 2, 0));
     let poison = scene.record(ids[1]).await;
     let text = poison.failures[0].failure.text.as_str();
-    assert_eq!((poison.state, text), (JobState::Failed, "the store refused the outcome of this run"));
+    assert_eq!((poison.state, text), (JobState::Failed, "the store refused the text of this failure"));
     assert_eq!(scene.record(ids[3]).await.failures[0].failure.text.as_str(), "fail well");
 }
 
@@ -167,19 +167,23 @@ async fn a_renew_that_fails_cancels_nothing() {
 
 #[tokio::test]
 async fn a_job_whose_lease_is_lost_is_told_to_stop_and_its_outcome_is_dropped() {
-    // No renew gets through for 40 s; upkeep, this worker's or any other's, takes the job back at 30 s.
+    // No renew gets through for 40 s; another worker takes the job back at 30 s.
     let scene = scene(|operation, count, _| {
         (operation == StoreOperation::Renew && count < 11).then_some(Trouble::Error)
     })
     .await;
     let id = scene.enqueue(work("long", 300)).await;
     assert_eq!(scene.kit.settle().await.claimed, 1);
+    let other = BackgroundJobs::builder(|options| options.use_store(scene.store.clone()))
+        .register_fn_with(scene.runs.clone(), handler);
+    let other = scene.kit.start(other).await;
     let report = scene.kit.advance(SECOND * 55).await;
     assert_eq!((report.recovered, report.lost), (1, 1), "told by the first renew that got through");
     let record = scene.record(id).await;
     assert_eq!((record.state, record.crashes, record.attempts), (JobState::Waiting, 1, 0));
     assert_eq!(scene.kit.advance(SECOND * 400).await.succeeded, 1, "and it ran again");
     assert_eq!(scene.runs.lock().len(), 2);
+    drop(other);
 }
 
 #[tokio::test]

@@ -100,7 +100,8 @@ impl Env {
             return duration;
         }
         let draw = self.inner.chance.lock().rng.f64();
-        duration.mul_f64((1.0 + (draw * 2.0 - 1.0) * part).max(0.0))
+        let spread = duration.as_secs_f64() * (1.0 + (draw * 2.0 - 1.0) * part).max(0.0);
+        Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX)
     }
 
     /// Starts a task that lives until it ends or is aborted; dropping the handle leaves it running.

@@ -94,7 +94,8 @@ pub trait JobManagerExt: JobManager {
         let mut args = args.into_iter();
         let total = args.size_hint().1;
         async move {
-            let mut stored = Vec::with_capacity(args.size_hint().0);
+            // An iterator may promise more than there is memory for.
+            let mut stored = Vec::with_capacity(args.size_hint().0.min(INSERT_CHUNK));
             loop {
                 match next_chunk(&mut args) {
                     Ok(chunk) if chunk.is_empty() => return Ok(stored),

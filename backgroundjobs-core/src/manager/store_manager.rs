@@ -14,11 +14,10 @@ use crate::manager::draft::Unique;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::store::{
-    CancelJobs, CancelStatus, InsertJobs, Inserted, InsertedJobs, RequeueStatus, StoreError, StoreErrorKind,
-    Wake,
+    CancelJobs, CancelStatus, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind, Wake,
 };
 use crate::store_door::StoreDoor;
-use crate::{Env, JobId, JobRecord, Kind, NewJob, Priority, QueueName, UniqueKey};
+use crate::{Env, JobId, JobRecord, Kind, NewJob, Priority, QueueName, Timestamp, UniqueKey};
 
 /// What this program may enqueue, and with which defaults.
 #[derive(Debug)]
@@ -98,7 +97,7 @@ impl StoreManager {
         job.run_at = options.run_at;
         job.max_attempts = options
             .max_attempts
-            .or_else(|| registration.and_then(|it| it.retry).map(|retry| retry.attempts()))
+            .or_else(|| registration.and_then(|it| it.retry).and_then(|retry| retry.attempts()))
             .or(defaults.max_attempts)
             .unwrap_or(self.producing.max_attempts)
             .max(1);
@@ -135,12 +134,12 @@ impl StoreManager {
         })
     }
 
-    /// Tells this process's workers when the first of the new jobs of each queue falls due.
-    fn announce(&self, jobs: &[NewJob], inserted: &InsertedJobs) {
+    /// Tells this process's workers when the first of these jobs of each queue falls due.
+    fn announce<'a>(&self, jobs: impl Iterator<Item = &'a NewJob>, store_now: Timestamp) {
         let Some(hub) = self.door.hub() else { return };
         let mut due: Vec<(&QueueName, Duration)> = Vec::with_capacity(1);
-        for (job, _) in jobs.iter().zip(&inserted.jobs).filter(|(_, answer)| **answer == Inserted::New) {
-            let delay = job.run_at.instant(inserted.store_now).since(inserted.store_now);
+        for job in jobs {
+            let delay = job.run_at.instant(store_now).since(store_now);
             match due.iter_mut().find(|(queue, _)| *queue == &job.queue) {
                 Some((_, earliest)) => *earliest = delay.min(*earliest),
                 None => due.push((&job.queue, delay)),
@@ -176,8 +175,11 @@ impl JobManager for StoreManager {
             source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
         })?;
         let request = InsertJobs::new(self.env().now(), jobs);
+        let mut doubt = Doubt { manager: self, request: &request, resolved: false };
         let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
-        self.announce(&request.jobs, &inserted);
+        doubt.resolved = true;
+        let new = request.jobs.iter().zip(&inserted.jobs).filter(|(_, answer)| **answer == Inserted::New);
+        self.announce(new.map(|(job, _)| job), inserted.store_now);
         Ok(request
             .jobs
             .iter()
@@ -216,6 +218,22 @@ impl JobManager for StoreManager {
             hub.announce(Wake::Due { queue, delay: Duration::ZERO });
         }
         Ok(status)
+    }
+}
+
+/// An insert under way. If it is dropped, or answered with an error, the jobs may be stored all the same:
+/// then workers are told, so that they look.
+struct Doubt<'a> {
+    manager: &'a StoreManager,
+    request: &'a InsertJobs,
+    resolved: bool,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if !self.resolved {
+            self.manager.announce(self.request.jobs.iter(), self.request.now);
+        }
     }
 }
 

@@ -52,6 +52,15 @@ impl Outcome {
         }
     }
 
+    /// How long the job waits before it may start again, where it does.
+    #[must_use]
+    pub const fn delay(&self) -> Duration {
+        match self {
+            Self::Retry { delay, .. } | Self::Snooze { delay } => *delay,
+            Self::Complete | Self::Release | Self::Fail { .. } | Self::Cancel { .. } => Duration::ZERO,
+        }
+    }
+
     /// The failure to record, where there is one.
     #[must_use]
     pub const fn failure(&self) -> Option<&Failure> {

@@ -4,6 +4,7 @@
 //! claim worth making and none in flight makes it for every queue.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,7 +13,7 @@ use tokio::sync::Notify;
 use super::pace::Pace;
 use crate::limits::{CLAIM_BATCH, READ_AHEAD_AGE};
 use crate::store::{ClaimedJob, QueueDemand};
-use crate::{QueueName, Timestamp};
+use crate::{JobId, QueueName, Timestamp};
 
 pub(super) struct Board {
     state: Mutex<State>,
@@ -20,6 +21,8 @@ pub(super) struct Board {
     ready: Vec<Notify>,
     /// Wakes the claimer: an alarm moved earlier, or there is something to claim and no idle slot to do it.
     pub(super) claimer: Notify,
+    /// Jobs that slots have taken and not yet registered as runs.
+    starting: AtomicUsize,
 }
 
 struct State {
@@ -88,6 +91,7 @@ impl Board {
             state: Mutex::new(State { queues, claiming: false, closed: false }),
             ready,
             claimer: Notify::new(),
+            starting: AtomicUsize::new(0),
         }
     }
 
@@ -116,7 +120,8 @@ impl Board {
         }
         if let Some(next) = queue.buffer.pop_front() {
             queue.busy += 1;
-            let low = queue.buffer.len() == queue.pace.read_ahead() / 2
+            self.starting.fetch_add(1, Ordering::SeqCst);
+            let low = queue.buffer.len() <= queue.pace.read_ahead() / 2
                 && queue.look
                 && !claiming
                 && queue.room() > 0;
@@ -135,6 +140,16 @@ impl Board {
         state.closed
             || !state.queues[index].buffer.is_empty()
             || (!state.claiming && state.queues.iter().any(|queue| queue.wants_claim(now)))
+    }
+
+    /// The job that [`next`](Self::next) gave is registered as a run.
+    pub(super) fn has_started(&self) {
+        self.starting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether a slot has taken a job that no run is registered for yet.
+    pub(super) fn is_starting_one(&self) -> bool {
+        self.starting.load(Ordering::SeqCst) > 0
     }
 
     /// What is worth asking the store for now; a claim counts as in flight until [`supply`](Self::supply) or
@@ -212,6 +227,10 @@ impl Board {
     /// When the claimer has something to do next.
     pub(super) fn next_alarm(&self) -> Option<Timestamp> {
         let state = self.state.lock();
+        if state.closed {
+            // Nothing is claimed any more, so an alarm would ring for ever.
+            return None;
+        }
         let alarms = state.queues.iter().filter_map(|queue| queue.alarm);
         let ages = state.queues.iter().filter_map(|queue| Some(queue.buffer.front()?.since + READ_AHEAD_AGE));
         alarms.chain(ages).min()
@@ -232,8 +251,18 @@ impl Board {
         stale
     }
 
+    /// A slot has something to do that is no run: it takes no job meanwhile.
+    pub(super) fn occupy(&self, index: usize) {
+        self.state.lock().queues[index].busy += 1;
+    }
+
+    /// It has done that.
+    pub(super) fn vacate(&self, index: usize) {
+        self.state.lock().queues[index].busy -= 1;
+    }
+
     /// Takes a job out that was read ahead, if it is still there.
-    pub(super) fn take_out(&self, id: crate::JobId) -> Option<ClaimedJob> {
+    pub(super) fn take_out(&self, id: JobId) -> Option<ClaimedJob> {
         self.state.lock().queues.iter_mut().find_map(|queue| {
             let at = queue.buffer.iter().position(|next| next.job.id == id)?;
             queue.buffer.remove(at).map(|next| next.job)

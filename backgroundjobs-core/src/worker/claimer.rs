@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Shared;
 use super::backoff::Backoff;
 use super::board::{Demand, Supply};
-use super::runs::CancelCause;
+use super::runs::{CancelCause, Displaced};
 use crate::limits::{CONTENDED_WAIT, POLL_JITTER};
 use crate::store::{ClaimJobs, ClaimedJob, ClaimedJobs, LeaseKey, Outcome, Settlement};
 use crate::{Env, Timestamp};
@@ -43,11 +43,20 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
         Arc::clone(shared.registry.names()),
         shared.times.lease,
     );
+    let begun = request.now;
     let mut backoff = Backoff::new();
     loop {
-        let last_try = shared.stopping.is_cancelled();
+        // Even a stop waits, up to its deadline: jobs that a lost answer handed out are released, not stranded.
+        let last_try = shared.closing.is_cancelled();
         match shared.door.claim(&request).await {
-            Ok(reply) => return take_in(shared, &demands, reply),
+            Ok(reply) => {
+                take_in(shared, &demands, reply);
+                if request.repeated || env.now().since(begun) >= shared.times.renew_every {
+                    // The leases began with a call that is long over.
+                    shared.runs.renew.notify_one();
+                }
+                return;
+            }
             Err(error) => {
                 shared.stats.store_errors.add(1);
                 tracing::warn!(
@@ -63,7 +72,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
         request.repeated = true;
         tokio::select! {
             biased;
-            () = shared.stopping.cancelled() => {}
+            () = shared.closing.cancelled() => {}
             () = env.sleep(backoff.next(env)) => {}
         }
         request.now = env.now();
@@ -93,14 +102,21 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
             next_look: next_look.into_iter().chain(poll).min(),
         });
     }
+    shared.runs.forget_early_cancels();
     let late = shared.board.supply(demands, supplies, now);
     shared.release(late.iter().map(lease_of));
 }
 
 /// From now on the job's lease is renewed. A job that is to be cancelled does not start at all.
 fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
-    if let Some(older) = shared.runs.hold(lease_of(&job), job.queue.clone()) {
-        shared.cancel_run(&older, CancelCause::Lost);
+    match shared.runs.hold(lease_of(&job), job.queue.clone()) {
+        None => {}
+        Some(Displaced::Run(older)) => shared.cancel_run(&older, CancelCause::Lost),
+        Some(Displaced::Unstarted) => {
+            if let Some(older) = shared.board.take_out(job.id) {
+                shared.runs.let_go(lease_of(&older));
+            }
+        }
     }
     if job.cancel_requested {
         shared.settler.push(Settlement { lease: lease_of(&job), outcome: Outcome::Cancel { failure: None } });

@@ -1,19 +1,20 @@
 //! [`Deadlines`]: the one timer of a worker for all its timeouts and graces.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Shared;
-use super::runs::CancelCause;
+use super::runs::{CancelCause, Run};
+use crate::Timestamp;
 use crate::store::LeaseKey;
-use crate::{JobId, Timestamp};
 
 /// What is to happen to which run, and when.
 #[derive(Default)]
 pub(super) struct Deadlines {
-    entries: Mutex<BTreeMap<(Timestamp, JobId, Act), u64>>,
+    entries: Mutex<BTreeMap<(Timestamp, LeaseKey, Act), Arc<Run>>>,
     earlier: Notify,
 }
 
@@ -26,10 +27,10 @@ pub(super) enum Act {
 }
 
 impl Deadlines {
-    pub(super) fn insert(&self, at: Timestamp, lease: LeaseKey, act: Act) {
+    pub(super) fn insert(&self, at: Timestamp, run: Arc<Run>, act: Act) {
         let mut entries = self.entries.lock();
         let earlier = entries.first_key_value().is_none_or(|((first, ..), _)| at < *first);
-        entries.insert((at, lease.id, act), lease.generation);
+        entries.insert((at, run.lease, act), run);
         drop(entries);
         if earlier {
             self.earlier.notify_one();
@@ -38,18 +39,18 @@ impl Deadlines {
 
     /// The run ended before.
     pub(super) fn remove(&self, at: Timestamp, lease: LeaseKey, act: Act) {
-        self.entries.lock().remove(&(at, lease.id, act));
+        self.entries.lock().remove(&(at, lease, act));
     }
 
     fn next(&self) -> Option<Timestamp> {
         self.entries.lock().first_key_value().map(|((at, ..), _)| *at)
     }
 
-    fn take_due(&self, now: Timestamp) -> Option<(LeaseKey, Act)> {
+    fn take_due(&self, now: Timestamp) -> Option<(Arc<Run>, Act)> {
         let mut entries = self.entries.lock();
         let entry = entries.first_entry().filter(|entry| entry.key().0 <= now)?;
-        let ((_, id, act), generation) = entry.remove_entry();
-        Some((LeaseKey { id, generation }, act))
+        let ((.., act), run) = entry.remove_entry();
+        Some((run, act))
     }
 }
 
@@ -57,8 +58,7 @@ impl Deadlines {
 pub(super) async fn keep(shared: &Shared) {
     let env = shared.door.env();
     loop {
-        while let Some((lease, act)) = shared.deadlines.take_due(env.now()) {
-            let Some(run) = shared.runs.run(lease.id).filter(|run| run.lease == lease) else { continue };
+        while let Some((run, act)) = shared.deadlines.take_due(env.now()) {
             match act {
                 Act::TimeOut => shared.cancel_run(&run, CancelCause::Timeout),
                 Act::Drop => run.drop_handler(),

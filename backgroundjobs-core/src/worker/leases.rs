@@ -5,7 +5,7 @@ use super::runs::CancelCause;
 use super::{Shared, claimer};
 use crate::Timestamp;
 use crate::limits::LONG_RUN_WARNING;
-use crate::store::{LeaseKey, LeaseStatus, RenewLeases};
+use crate::store::{LeaseKey, LeaseStatus, RenewLeases, StoreError};
 
 /// Renews until the worker closes. A renew that fails cancels nothing: the store may be down for everyone.
 pub(super) async fn keep(shared: &Shared) {
@@ -24,6 +24,7 @@ pub(super) async fn keep(shared: &Shared) {
         tokio::select! {
             biased;
             () = shared.closing.cancelled() => return,
+            () = shared.runs.renew.notified() => {}
             () = env.sleep(wait) => {}
         }
         wait = shared.times.renew_every;
@@ -32,20 +33,15 @@ pub(super) async fn keep(shared: &Shared) {
             continue;
         }
         warn_of_long_runs(shared, before, env.now());
-        let request = RenewLeases::new(env.now(), shared.times.lease, leases);
-        match shared.door.renew(&request).await {
-            Ok(reply) => {
-                backoff = Backoff::new();
-                for (lease, status) in request.leases.iter().zip(reply.leases) {
-                    heard(shared, *lease, status);
-                }
-            }
+        let count = leases.len();
+        match renew(shared, leases).await {
+            Ok(()) => backoff = Backoff::new(),
             Err(error) => {
                 shared.stats.store_errors.add(1);
                 wait = backoff.next(env).min(wait);
                 tracing::warn!(
                     worker = %shared.id,
-                    leases = request.leases.len(),
+                    leases = count,
                     error = &error as &dyn std::error::Error,
                     "could not renew leases; trying again"
                 );
@@ -54,15 +50,29 @@ pub(super) async fn keep(shared: &Shared) {
     }
 }
 
+/// Renews these leases, in one call if there are any.
+pub(super) async fn renew(shared: &Shared, leases: Vec<LeaseKey>) -> Result<(), StoreError> {
+    if leases.is_empty() {
+        return Ok(());
+    }
+    let request = RenewLeases::new(shared.door.env().now(), shared.times.lease, leases);
+    let reply = shared.door.renew(&request).await?;
+    for (lease, status) in request.leases.iter().zip(reply.leases) {
+        heard(shared, *lease, status);
+    }
+    Ok(())
+}
+
 fn heard(shared: &Shared, lease: LeaseKey, status: LeaseStatus) {
     match status {
         LeaseStatus::Held => {}
         LeaseStatus::CancelRequested => {
-            if let Some(run) = shared.runs.request_cancel(lease.id).filter(|run| run.lease == lease) {
+            if let Some(run) = shared.runs.heard_of_cancel(lease) {
                 shared.cancel_run(&run, CancelCause::User);
             }
         }
-        LeaseStatus::Lost => match shared.runs.run(lease.id).filter(|run| run.lease == lease) {
+        // A run that has ended is Lost here once its settle has been applied, before the answer is taken in.
+        LeaseStatus::Lost => match shared.runs.running(lease) {
             // Its outcome will be answered with Lost, and counted then.
             Some(run) => {
                 tracing::warn!(id = %lease.id, kind = %run.kind, "the lease is lost; the run is told to stop");
@@ -70,6 +80,7 @@ fn heard(shared: &Shared, lease: LeaseKey, status: LeaseStatus) {
             }
             None => {
                 if let Some(job) = shared.board.take_out(lease.id) {
+                    shared.stats.lost.add(1);
                     shared.runs.let_go(claimer::lease_of(&job));
                 }
             }
@@ -81,7 +92,7 @@ fn heard(shared: &Shared, lease: LeaseKey, status: LeaseStatus) {
 fn warn_of_long_runs(shared: &Shared, before: Timestamp, now: Timestamp) {
     let hours =
         |run: &super::Run, at: Timestamp| at.since(run.started).as_secs() / LONG_RUN_WARNING.as_secs();
-    for run in shared.runs.all() {
+    for run in shared.runs.all_running() {
         if !run.has_timeout && hours(&run, now) > hours(&run, before) {
             tracing::warn!(
                 id = %run.lease.id,

@@ -10,7 +10,6 @@
 
 mod backoff;
 mod board;
-mod catch_panic;
 mod claimer;
 mod deadlines;
 mod leases;
@@ -25,6 +24,8 @@ mod upkeep;
 mod verdict;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -78,8 +79,10 @@ struct Shared {
     settler: Settler,
     upkeep: Upkeep,
     stats: Stats,
-    /// No more claims; one that is answered with errors is tried once more.
+    /// No more claims.
     stopping: CancellationToken,
+    /// Every run is told to stop.
+    interrupted: AtomicBool,
     /// The services end.
     closing: CancellationToken,
 }
@@ -98,6 +101,7 @@ impl Worker {
             deadlines: Deadlines::default(),
             stats: Stats::default(),
             stopping: CancellationToken::new(),
+            interrupted: AtomicBool::new(false),
             closing: CancellationToken::new(),
             door: parts.door,
             registry: parts.registry,
@@ -125,9 +129,7 @@ impl Worker {
     pub(crate) fn abandon(&self) {
         let shared = self.shared.clone();
         shared.release(shared.close_board().iter().map(claimer::lease_of));
-        for run in shared.runs.all() {
-            shared.cancel_run(&run, CancelCause::Stop);
-        }
+        shared.interrupt();
         let slots = self.slots.clone();
         let env = shared.door.env().clone();
         let grace = shared.times.cancel_grace;
@@ -139,6 +141,8 @@ impl Worker {
         };
         if env.can_spawn() {
             env.spawn("wind-down", wind_down);
+        } else {
+            self.shared.closing.cancel();
         }
     }
 }
@@ -187,10 +191,27 @@ impl Shared {
     }
 
     /// Tells a run to stop, and sees to it that it is dropped if it does not.
-    fn cancel_run(&self, run: &Run, cause: CancelCause) {
-        if run.cancel(cause) {
+    fn cancel_run(&self, run: &Arc<Run>, cause: CancelCause) {
+        if run.cancel(cause) && !run.has_ended() {
             let at = self.door.env().now() + self.times.cancel_grace;
-            self.deadlines.insert(at, run.lease, Act::Drop);
+            self.deadlines.insert(at, run.clone(), Act::Drop);
+        }
+    }
+
+    /// Tells every run to stop, those that are about to start included. Answers which were told.
+    fn interrupt(&self) -> Vec<Arc<Run>> {
+        // Before the look at the runs: a slot registers its run first and looks here after.
+        self.interrupted.store(true, Ordering::SeqCst);
+        let runs = self.runs.all_running();
+        runs.iter().for_each(|run| self.cancel_run(run, CancelCause::Stop));
+        runs
+    }
+
+    /// A job of this queue falls due in this time: tells everyone of this process whom it concerns.
+    fn announce_due(&self, queue: &QueueName, delay: Duration) {
+        match self.door.hub() {
+            Some(hub) => hub.announce(Wake::Due { queue, delay }),
+            None => self.wake(Wake::Due { queue, delay }),
         }
     }
 

@@ -1,12 +1,14 @@
 //! [`Runs`]: every job this worker holds, from the claim until its settle is answered.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::EARLY_CANCELS;
 use crate::store::LeaseKey;
 use crate::{JobId, Kind, QueueName, Timestamp};
 
@@ -15,11 +17,24 @@ use crate::{JobId, Kind, QueueName, Timestamp};
 pub(super) struct Runs {
     held: DashMap<JobId, Held>,
     count: AtomicUsize,
-    /// Wakes the lease keeper when the first job comes.
+    /// Cancelled since the last claim was taken in: one in flight may be about to bring them.
+    early_cancels: Mutex<Vec<JobId>>,
+    /// Wakes the lease keeper: the first job has come.
     pub(super) first: Notify,
+    /// Wakes the lease keeper: leases are to be renewed at once.
+    pub(super) renew: Notify,
+    /// Wakes a stop that waits for handlers to end.
+    pub(super) handler_ended: Notify,
 }
 
+/// The claims of one job: the latest, and those it displaced whose handler has not ended. More than one means
+/// that a lease was lost without this worker knowing it.
 struct Held {
+    latest: Claim,
+    displaced: Vec<Claim>,
+}
+
+struct Claim {
     generation: u64,
     queue: QueueName,
     run: Option<Arc<Run>>,
@@ -27,16 +42,31 @@ struct Held {
     cancelled: bool,
 }
 
+impl Held {
+    fn claim(&mut self, generation: u64) -> Option<&mut Claim> {
+        std::iter::once(&mut self.latest)
+            .chain(&mut self.displaced)
+            .find(|claim| claim.generation == generation)
+    }
+}
+
 impl Runs {
-    /// This worker holds the job from now on. Answers the run of an older claim of the same job, which has
+    /// This worker holds the job from now on. Answers what it had of an older claim of the same job, which has
     /// lost its lease without this worker knowing it.
-    pub(super) fn hold(&self, lease: LeaseKey, queue: QueueName) -> Option<Arc<Run>> {
-        let held = Held { generation: lease.generation, queue, run: None, cancelled: false };
-        let before = self.held.insert(lease.id, held);
-        if before.is_none() && self.count.fetch_add(1, Ordering::AcqRel) == 0 {
+    pub(super) fn hold(&self, lease: LeaseKey, queue: QueueName) -> Option<Displaced> {
+        let cancelled = self.early_cancels.lock().contains(&lease.id);
+        let claim = Claim { generation: lease.generation, queue, run: None, cancelled };
+        if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.first.notify_one();
         }
-        before.and_then(|held| held.run)
+        let Some(mut held) = self.held.get_mut(&lease.id) else {
+            self.held.insert(lease.id, Held { latest: claim, displaced: Vec::new() });
+            return None;
+        };
+        let older = std::mem::replace(&mut held.latest, claim);
+        let run = older.run.clone();
+        held.displaced.push(older);
+        Some(run.map_or(Displaced::Unstarted, Displaced::Run))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,48 +75,95 @@ impl Runs {
 
     /// The job is about to start. Says whether it was cancelled before.
     pub(super) fn start(&self, run: &Arc<Run>) -> bool {
-        match self.held.get_mut(&run.lease.id) {
-            Some(mut held) if held.generation == run.lease.generation => {
-                held.run = Some(run.clone());
-                held.cancelled
-            }
-            _ => false,
-        }
+        let Some(mut held) = self.held.get_mut(&run.lease.id) else { return false };
+        let Some(claim) = held.claim(run.lease.generation) else { return false };
+        claim.run = Some(run.clone());
+        claim.cancelled
     }
 
     /// This claim is over; a later claim of the same job is not. Answers the job's queue.
     pub(super) fn let_go(&self, lease: LeaseKey) -> Option<QueueName> {
-        let (_, held) = self.held.remove_if(&lease.id, |_, held| held.generation == lease.generation)?;
+        let only =
+            |_: &JobId, held: &Held| held.latest.generation == lease.generation && held.displaced.is_empty();
+        let claim = match self.held.remove_if(&lease.id, only) {
+            Some((_, held)) => held.latest,
+            None => {
+                let mut held = self.held.get_mut(&lease.id)?;
+                if held.latest.generation == lease.generation {
+                    let older = held.displaced.pop()?;
+                    std::mem::replace(&mut held.latest, older)
+                } else {
+                    let at = held.displaced.iter().position(|claim| claim.generation == lease.generation)?;
+                    held.displaced.swap_remove(at)
+                }
+            }
+        };
         self.count.fetch_sub(1, Ordering::AcqRel);
-        Some(held.queue)
+        Some(claim.queue)
     }
 
-    /// The run of a job, if it has started and not been let go.
-    pub(super) fn run(&self, id: JobId) -> Option<Arc<Run>> {
-        self.held.get(&id)?.run.clone()
+    /// The run of a claim, while its handler has not ended.
+    pub(super) fn running(&self, lease: LeaseKey) -> Option<Arc<Run>> {
+        let run = self.held.get_mut(&lease.id)?.claim(lease.generation)?.run.clone()?;
+        (!run.has_ended()).then_some(run)
     }
 
-    /// Somebody wants the job cancelled: the run to tell. One that has not started will know by itself.
+    /// Somebody wants the job cancelled: the run to tell. One that has not started will know by itself, and so
+    /// will one that a claim in flight may be about to bring.
     pub(super) fn request_cancel(&self, id: JobId) -> Option<Arc<Run>> {
-        let mut held = self.held.get_mut(&id)?;
-        held.cancelled = true;
-        held.run.clone()
+        let Some(mut held) = self.held.get_mut(&id) else {
+            let mut early = self.early_cancels.lock();
+            if early.len() < EARLY_CANCELS {
+                early.push(id);
+            }
+            return None;
+        };
+        held.latest.cancelled = true;
+        held.latest.run.clone()
     }
 
-    /// Every claim held, in order of id.
+    /// The store says that the job of this claim is to be cancelled.
+    pub(super) fn heard_of_cancel(&self, lease: LeaseKey) -> Option<Arc<Run>> {
+        let mut held = self.held.get_mut(&lease.id)?;
+        let claim = held.claim(lease.generation)?;
+        claim.cancelled = true;
+        claim.run.clone()
+    }
+
+    /// The claim in flight has been taken in.
+    pub(super) fn forget_early_cancels(&self) {
+        self.early_cancels.lock().clear();
+    }
+
+    /// Every claim held, in order of id; not those that were displaced, which are lost.
     pub(super) fn leases(&self) -> Vec<LeaseKey> {
-        let mut leases: Vec<LeaseKey> =
-            self.held.iter().map(|held| LeaseKey { id: *held.key(), generation: held.generation }).collect();
+        let mut leases: Vec<LeaseKey> = self
+            .held
+            .iter()
+            .map(|held| LeaseKey { id: *held.key(), generation: held.latest.generation })
+            .collect();
         leases.sort_unstable();
         leases
     }
 
-    /// Every run, in order of id.
-    pub(super) fn all(&self) -> Vec<Arc<Run>> {
-        let mut runs: Vec<Arc<Run>> = self.held.iter().filter_map(|held| held.run.clone()).collect();
+    /// Every run whose handler has not ended, in order of id.
+    pub(super) fn all_running(&self) -> Vec<Arc<Run>> {
+        let mut runs: Vec<Arc<Run>> = Vec::new();
+        for held in &self.held {
+            let claims = std::iter::once(&held.latest).chain(&held.displaced);
+            runs.extend(claims.filter_map(|claim| claim.run.clone()).filter(|run| !run.has_ended()));
+        }
         runs.sort_unstable_by_key(|run| run.lease);
         runs
     }
+}
+
+/// What a newer claim of the same job displaced.
+pub(super) enum Displaced {
+    /// Its handler may still run.
+    Run(Arc<Run>),
+    /// It was read ahead and has not started.
+    Unstarted,
 }
 
 /// Why a run was told to stop.
@@ -111,6 +188,7 @@ pub(super) struct Run {
     pub(super) has_timeout: bool,
     pub(super) token: CancellationToken,
     cause: AtomicU8,
+    ended: AtomicBool,
     drop_now: Notify,
 }
 
@@ -123,6 +201,7 @@ impl Run {
             has_timeout,
             token: CancellationToken::new(),
             cause: AtomicU8::new(0),
+            ended: AtomicBool::new(false),
             drop_now: Notify::new(),
         }
     }
@@ -145,6 +224,15 @@ impl Run {
             4 => Some(CancelCause::Lost),
             _ => None,
         }
+    }
+
+    /// The handler is gone.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// The handler had its time to stop: its slot drops it where it waits.

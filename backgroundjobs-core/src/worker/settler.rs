@@ -4,17 +4,17 @@
 //! time, so outcomes reach the store in the order in which runs ended.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::backoff::Backoff;
-use crate::failure::{Failure, FailureKind};
-use crate::limits::{SETTLE_BACKLOG, SETTLE_BATCH};
-use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError, Wake};
-use crate::{JobState, QueueName};
+use crate::JobState;
+use crate::failure::Failure;
+use crate::limits::{REFUSED_TRIES, SETTLE_BACKLOG, SETTLE_BATCH, STORE_RETRY_BASE};
+use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError};
 
 pub(super) struct Settler {
     state: Mutex<State>,
@@ -28,8 +28,15 @@ pub(super) struct Settler {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Settlement>,
+    waiting: VecDeque<Waiting>,
     in_flight: Vec<LeaseKey>,
+}
+
+#[derive(Clone)]
+struct Waiting {
+    settlement: Settlement,
+    /// How often the store has refused it.
+    refused: u8,
 }
 
 impl Settler {
@@ -44,14 +51,19 @@ impl Settler {
 
     /// Takes an outcome; waits while too many wait already, so that a store that is down does not fill the
     /// memory: the slot stays taken meanwhile.
-    pub(super) async fn accept(&self, settlement: Settlement) {
+    pub(super) async fn accept(&self, settlement: Settlement, closing: &CancellationToken) {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
             if self.state.lock().waiting.len() < self.capacity {
                 break;
             }
-            room.await;
+            tokio::select! {
+                biased;
+                () = room => {}
+                // Nobody will make room any more; the stop's report names what is here.
+                () = closing.cancelled() => break,
+            }
         }
         self.push(settlement);
     }
@@ -59,7 +71,7 @@ impl Settler {
     /// Takes an outcome at once: for what is bounded by other means (jobs read ahead). Whoever calls this
     /// sees to it that somebody [`drive`](Self::drive)s or [`nudge`](Self::nudge)s.
     pub(super) fn push(&self, settlement: Settlement) {
-        self.state.lock().waiting.push_back(settlement);
+        self.state.lock().waiting.push_back(Waiting { settlement, refused: 0 });
     }
 
     /// Outcomes that are not in the store yet.
@@ -68,11 +80,15 @@ impl Settler {
         state.waiting.len() + state.in_flight.len()
     }
 
+    /// Whether outcomes wait and nobody is telling the store.
+    pub(super) fn is_behind(&self) -> bool {
+        let state = self.state.lock();
+        !state.waiting.is_empty() && state.in_flight.is_empty()
+    }
+
     /// Sees to it that the store is told what waits, by the settler task.
     pub(super) fn nudge(&self) {
-        let state = self.state.lock();
-        if !state.waiting.is_empty() && state.in_flight.is_empty() {
-            drop(state);
+        if self.is_behind() {
             self.work.notify_one();
         }
     }
@@ -92,27 +108,30 @@ impl Settler {
     /// The claims whose outcome is not in the store yet.
     pub(super) fn unsettled(&self) -> Vec<LeaseKey> {
         let state = self.state.lock();
-        let waiting = state.waiting.iter().map(|settlement| settlement.lease);
+        let waiting = state.waiting.iter().map(|waiting| waiting.settlement.lease);
         state.in_flight.iter().copied().chain(waiting).collect()
     }
 
     /// Tells the store what waits, in one call, unless somebody does already. Says whether it did.
     pub(super) async fn drive(&self, shared: &Shared) -> bool {
         let Some(batch) = self.begin() else { return false };
-        settle(shared, batch).await;
-        self.state.lock().in_flight.clear();
+        let left = settle(shared, batch).await;
+        let mut state = self.state.lock();
+        state.in_flight.clear();
+        state.waiting.extend(left);
+        drop(state);
         self.room.notify_waiters();
         true
     }
 
-    fn begin(&self) -> Option<Vec<Settlement>> {
+    fn begin(&self) -> Option<Vec<Waiting>> {
         let mut state = self.state.lock();
         if !state.in_flight.is_empty() || state.waiting.is_empty() {
             return None;
         }
         let count = state.waiting.len().min(SETTLE_BATCH);
-        let batch: Vec<Settlement> = state.waiting.drain(..count).collect();
-        state.in_flight = batch.iter().map(|settlement| settlement.lease).collect();
+        let batch: Vec<Waiting> = state.waiting.drain(..count).collect();
+        state.in_flight = batch.iter().map(|waiting| waiting.settlement.lease).collect();
         Some(batch)
     }
 }
@@ -120,43 +139,49 @@ impl Settler {
 /// Settles whenever an outcome waits, until the worker closes.
 pub(super) async fn keep(shared: &Shared) {
     loop {
-        while shared.settler.drive(shared).await {}
+        while !shared.closing.is_cancelled() && shared.settler.drive(shared).await {}
         tokio::select! {
             biased;
-            () = shared.settler.work.notified() => {}
             () = shared.closing.cancelled() => return,
+            () = shared.settler.work.notified() => {}
         }
     }
 }
 
 /// Tells the store until it answers. A batch that it refuses is halved down to the one outcome that it
-/// refuses; that job is failed with a plain text instead.
-async fn settle(shared: &Shared, batch: Vec<Settlement>) {
+/// refuses, so that this one holds up no other. Answers what the store was not told and is to be offered again.
+async fn settle(shared: &Shared, batch: Vec<Waiting>) -> Vec<Waiting> {
+    let mut again = Vec::new();
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
         match send(shared, &batch).await {
             Ok(()) => {}
-            Err(error) if error.is_retryable() => return,
+            // The worker closes.
+            Err(error) if error.is_retryable() => again.extend(batch),
             Err(_) if batch.len() > 1 => {
                 let rest = batch.split_off(batch.len() / 2);
                 batches.extend([rest, batch]);
             }
-            Err(error) => refuse(shared, &mut batches, batch, &error),
+            Err(error) => {
+                for waiting in batch {
+                    again.extend(refused(shared, waiting, &error).await);
+                }
+            }
         }
     }
+    again
 }
 
 /// Sends one batch, again and again while the store may still take it.
-async fn send(shared: &Shared, batch: &[Settlement]) -> Result<(), StoreError> {
+async fn send(shared: &Shared, batch: &[Waiting]) -> Result<(), StoreError> {
     let env = shared.door.env();
-    let mut request = SettleJobs::new(env.now(), batch.to_vec());
+    let outcomes = batch.iter().map(|waiting| waiting.settlement.clone()).collect();
+    let mut request = SettleJobs::new(env.now(), outcomes);
     let mut backoff = Backoff::new();
     loop {
         match shared.door.settle(&request).await {
             Ok(reply) => {
-                for (settlement, settled) in request.outcomes.iter().zip(&reply.jobs) {
-                    answered(shared, settlement, *settled);
-                }
+                answered(shared, &request.outcomes, &reply.jobs);
                 return Ok(());
             }
             Err(error) if error.is_retryable() => {
@@ -169,62 +194,81 @@ async fn send(shared: &Shared, batch: &[Settlement]) -> Result<(), StoreError> {
                 );
                 tokio::select! {
                     biased;
-                    () = env.sleep(backoff.next(env)) => {}
                     // The stop deadline has passed: what is left is named there and waits for its lease.
                     () = shared.closing.cancelled() => return Err(error),
+                    () = env.sleep(backoff.next(env)) => {}
                 }
                 request.now = env.now();
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                shared.stats.store_errors.add(1);
+                return Err(error);
+            }
         }
     }
 }
 
-/// The store refuses this one outcome: fail the job plainly, or give it up to its lease.
-fn refuse(shared: &Shared, batches: &mut Vec<Vec<Settlement>>, batch: Vec<Settlement>, error: &StoreError) {
-    const PLAIN: &str = "the store refused the outcome of this run";
-    for Settlement { lease, outcome } in batch {
-        tracing::error!(id = %lease.id, error = error as &dyn std::error::Error, "the store refuses an outcome");
-        let plain = Outcome::Fail { failure: Failure::new(FailureKind::Error, PLAIN) };
-        if outcome == plain {
-            shared.stats.lost.add(1);
-            shared.runs.let_go(lease);
-        } else {
-            batches.push(vec![Settlement { lease, outcome: plain }]);
-        }
-    }
-}
-
-/// The store has answered: the lease is no longer renewed, and whoever waits for the change hears of it.
-fn answered(shared: &Shared, settlement: &Settlement, settled: Settled) {
-    let Settlement { lease, outcome } = settlement;
-    let Settled::Applied { state } = settled else {
-        shared.runs.let_go(*lease);
+/// The store refuses this one outcome. If its text may be why, it is offered with a plain one; else again a
+/// few times, in case the store refuses everything for the moment; then it is left to its lease.
+async fn refused(shared: &Shared, waiting: Waiting, error: &StoreError) -> Option<Waiting> {
+    let Waiting { settlement: Settlement { lease, outcome }, refused } = waiting;
+    let refused = refused + 1;
+    tracing::error!(
+        id = %lease.id,
+        refused,
+        error = error as &dyn std::error::Error,
+        "the store refuses an outcome"
+    );
+    if refused >= REFUSED_TRIES {
         shared.stats.lost.add(1);
-        tracing::warn!(
-            id = %lease.id,
-            "the lease was lost before the run was settled; its outcome is dropped, and the job may run again"
-        );
-        return;
-    };
-    shared.stats.settled(outcome, state);
-    if state.is_final() {
-        shared.upkeep.job_ended();
+        shared.runs.let_go(lease);
+        return None;
     }
-    let queue = shared.runs.let_go(*lease);
-    announce(shared, queue.as_ref(), outcome, state);
+    if refused > 1 {
+        tokio::select! {
+            biased;
+            () = shared.closing.cancelled() => {}
+            () = shared.door.env().sleep(STORE_RETRY_BASE * 2_u32.pow(u32::from(refused))) => {}
+        }
+    }
+    Some(Waiting { settlement: Settlement { lease, outcome: plain(outcome) }, refused })
 }
 
-/// Tells those of this process whom the change concerns.
-fn announce(shared: &Shared, queue: Option<&QueueName>, outcome: &Outcome, state: JobState) {
-    let Some(hub) = shared.door.hub() else { return };
-    if state.is_final() {
-        hub.announce_progress();
-    } else if let (JobState::Waiting, Some(queue)) = (state, queue) {
-        let delay = match outcome {
-            Outcome::Retry { delay, .. } | Outcome::Snooze { delay } => *delay,
-            _ => Duration::ZERO,
+/// The same outcome with a text that no store can stumble over.
+fn plain(outcome: Outcome) -> Outcome {
+    let plain = |failure: Failure| Failure::new(failure.kind, "the store refused the text of this failure");
+    match outcome {
+        Outcome::Retry { delay, failure } => Outcome::Retry { delay, failure: plain(failure) },
+        Outcome::Fail { failure } => Outcome::Fail { failure: plain(failure) },
+        Outcome::Cancel { failure } => Outcome::Cancel { failure: failure.map(plain) },
+        Outcome::Complete | Outcome::Snooze { .. } | Outcome::Release => outcome,
+    }
+}
+
+/// The store has answered: the leases are no longer renewed, and whoever waits for the changes hears of them.
+fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
+    let mut ended = false;
+    for (Settlement { lease, outcome }, answer) in settlements.iter().zip(answers) {
+        let queue = shared.runs.let_go(*lease);
+        let Settled::Applied { state } = *answer else {
+            shared.stats.lost.add(1);
+            tracing::warn!(
+                id = %lease.id,
+                "the lease was lost before the run was settled; its outcome is dropped, and the job may run again"
+            );
+            continue;
         };
-        hub.announce(Wake::Due { queue, delay });
+        shared.stats.settled(outcome, state);
+        match (state, queue) {
+            (JobState::Waiting, Some(queue)) => shared.announce_due(&queue, outcome.delay()),
+            _ if state.is_final() => {
+                ended = true;
+                shared.upkeep.job_ended();
+            }
+            _ => {}
+        }
+    }
+    if let Some(hub) = shared.door.hub().filter(|_| ended) {
+        hub.announce_progress();
     }
 }

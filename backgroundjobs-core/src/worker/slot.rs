@@ -1,16 +1,18 @@
 //! A slot: a long-lived task that runs one job after another.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::Instrument;
 
 use super::Shared;
 use super::board::Next;
-use super::catch_panic::CatchPanic;
 use super::claimer::{claim, lease_of};
 use super::deadlines::Act;
-use super::runs::Run;
+use super::runs::{CancelCause, Run};
 use super::verdict::{Circumstances, Ended, outcome};
+use crate::catch_panic::{CatchPanic, catch_panic};
 use crate::env::{Checkpoint, Outside};
 use crate::executor::JobRun;
 use crate::store::{ClaimedJob, Outcome, Settlement};
@@ -29,13 +31,20 @@ pub(super) async fn work(shared: &Shared, queue: usize) {
         match next {
             Next::Run(job) => ran = Some(run_and_settle(shared, *job).await),
             Next::Claim(demands) => claim(shared, demands).await,
-            Next::End => return,
-            Next::Wait => {
-                // With nothing to run, this task has the time to tell the store what has ended.
+            Next::End => {
+                // What a claim in flight handed out meanwhile goes back, even if the settler has ended. Tried
+                // once: past the stop's deadline nobody waits for a store that is down.
                 shared.settler.drive(shared).await;
-                shared.settler.nudge();
-                wait(shared, queue).await;
+                return;
             }
+            Next::Wait if shared.settler.is_behind() => {
+                // With nothing to run, this task has the time to tell the store what has ended.
+                shared.board.occupy(queue);
+                shared.settler.drive(shared).await;
+                shared.board.vacate(queue);
+                shared.settler.nudge();
+            }
+            Next::Wait => wait(shared, queue).await,
         }
     }
 }
@@ -63,7 +72,7 @@ async fn run_and_settle(shared: &Shared, job: ClaimedJob) -> Duration {
     let outcome = run(shared, job, started).instrument(span).await;
     env.checkpoint(|| Checkpoint::AfterRun { id, kind, attempt }).await;
     let took = env.now().since(started);
-    shared.settler.accept(Settlement { lease, outcome }).await;
+    shared.settler.accept(Settlement { lease, outcome }, &shared.closing).await;
     took
 }
 
@@ -72,38 +81,53 @@ async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
     let registration = shared.registry.find(&job.kind);
     let timeout = registration.and_then(|registration| registration.timeout());
     let deadline = timeout.map(|timeout| started + timeout);
-    let run = std::sync::Arc::new(Run::new(lease_of(&job), job.kind.clone(), started, timeout.is_some()));
-    if shared.runs.start(&run) {
+    let run = Arc::new(Run::new(lease_of(&job), job.kind.clone(), started, timeout.is_some()));
+    let cancelled = shared.runs.start(&run);
+    shared.board.has_started();
+    if cancelled {
         tracing::info!("cancelled before it started");
+        end(shared, &run);
         return Outcome::Cancel { failure: None };
     }
+    if shared.interrupted.load(Ordering::SeqCst) {
+        shared.cancel_run(&run, CancelCause::Stop);
+    }
     if let Some(deadline) = deadline {
-        shared.deadlines.insert(deadline, run.lease, Act::TimeOut);
+        shared.deadlines.insert(deadline, run.clone(), Act::TimeOut);
     }
     tracing::debug!("started");
     let context = JobContext::new(&job, deadline, env.clone(), shared.manager.clone(), run.token.clone());
     let ended = execute(shared, &job, &run, context).await;
+    end(shared, &run);
     if let Some(deadline) = deadline {
         shared.deadlines.remove(deadline, run.lease, Act::TimeOut);
     }
-    let outcome = outcome(
-        ended,
-        &Circumstances {
-            job: &job,
-            cause: run.cause(),
-            policy: registration.and_then(|registration| registration.retry).unwrap_or(shared.retry),
-            timeout,
-            env,
-        },
-    );
+    let circumstances = Circumstances {
+        job: &job,
+        cause: run.cause(),
+        policy: registration.and_then(|registration| registration.retry).unwrap_or(shared.retry),
+        timeout,
+        env,
+    };
+    // The handler's own error is asked for its text and dropped here, which may panic.
+    let outcome = catch_panic(|| outcome(ended, &circumstances))
+        .unwrap_or_else(|panic| outcome(Ended::Panicked(panic), &circumstances));
     report(&outcome, env.now().since(started));
     outcome
+}
+
+/// The handler is gone: a stop may wait for it.
+fn end(shared: &Shared, run: &Run) {
+    run.end();
+    if shared.stopping.is_cancelled() {
+        shared.runs.handler_ended.notify_waiters();
+    }
 }
 
 /// Runs the handler to its end, or until it had its time to stop; then its future is gone.
 async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobContext) -> Ended {
     let (id, attempt) = (job.id, job.attempt());
-    let handler = CatchPanic::new(shared.executor.execute(JobRun::new(job.args.clone(), context)));
+    let handler = CatchPanic::new(|| shared.executor.execute(JobRun::new(job.args.clone(), context)));
     let what = || Outside::Handler { id, kind: job.kind.clone(), attempt };
     let handler = shared.door.env().outside(what, handler);
     tokio::select! {

@@ -1,10 +1,11 @@
 //! How a worker stops: claim no more, let runs end, tell them to stop, drop them, hand back, report.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::runs::CancelCause;
+use super::runs::Run;
 use super::{Shared, Worker};
-use crate::env::TaskHandle;
+use crate::limits::LAST_CALLS;
 use crate::{JobId, Kind, Timestamp};
 
 /// What a stop left.
@@ -47,67 +48,89 @@ impl Worker {
     ///
     /// 1. No more claims; what was read ahead is handed back. 2. Runs may end until `drain` is over. 3. What
     ///    is left is told to stop and has the cancel grace. 4. Handlers are dropped where they wait; when they
-    ///    are gone their jobs are handed back. 5. The settler tells the store the rest, within another grace.
+    ///    are gone their jobs are handed back. 5. Claims in flight are awaited and the store is told the rest.
     pub(crate) async fn stop(&self, drain: Duration) -> StopReport {
         let shared = &self.shared;
         let env = shared.door.env();
         let grace = shared.times.cancel_grace;
-        let running = shared.runs.all().len();
+        let running = shared.runs.all_running().len();
         let unstarted = shared.close_board();
         shared.release(unstarted.iter().map(super::claimer::lease_of));
-        let deadline = env.now() + drain;
+        let mut settled_by = (env.now() + drain).max(env.now() + LAST_CALLS);
         let mut interrupted = Vec::new();
-        if !ended_by(shared, &self.slots, deadline).await {
-            for run in shared.runs.all() {
-                shared.cancel_run(&run, CancelCause::Stop);
-                interrupted.push(run.lease.id);
-            }
-            // `cancel_run` has set the deadlines by which the handlers are dropped; one that can be dropped is
+        if !handlers_ended_by(shared, env.now() + drain).await {
+            interrupted = shared.interrupt().into_iter().map(|run| run.lease.id).collect();
+            // `interrupt` has set the deadline by which the handlers are dropped; one that can be dropped is
             // gone right after.
-            ended_by(shared, &self.slots, env.now() + grace + grace).await;
+            handlers_ended_by(shared, env.now() + grace + grace.max(LAST_CALLS)).await;
+            settled_by = settled_by.max(env.now() + grace.max(LAST_CALLS));
         }
-        let still_running = self.left_running();
-        let settled_by = deadline.max(env.now() + grace);
+        let still_running = self.still_running();
+        self.slots_ended_by(settled_by, still_running.len()).await;
         tokio::select! {
             biased;
             () = shared.settler.emptied() => {}
             () = env.sleep_until(settled_by) => {}
         }
-        let unsettled = shared.settler.unsettled().into_iter().map(|lease| lease.id).collect();
         shared.closing.cancel();
-        let last = env.now() + Duration::from_secs(1);
-        let mut calls_in_flight = Vec::new();
-        for (name, task) in &self.services {
-            if !ended_by(shared, std::slice::from_ref(task), last).await {
-                calls_in_flight.push(*name);
-            }
-        }
+        let calls_in_flight = self.calls_in_flight(still_running.len()).await;
+        let unsettled = shared.settler.unsettled().into_iter().map(|lease| lease.id).collect();
         let finished = running.saturating_sub(interrupted.len());
         StopReport { finished, interrupted, still_running, unsettled, calls_in_flight }
     }
 
-    fn left_running(&self) -> Vec<LeftRunning> {
-        let unsettled = self.shared.settler.unsettled();
-        self.shared
-            .runs
-            .all()
-            .into_iter()
-            .filter(|run| !unsettled.contains(&run.lease))
-            .map(|run| LeftRunning { id: run.lease.id, kind: run.kind.clone() })
-            .collect()
+    fn still_running(&self) -> Vec<LeftRunning> {
+        let left = |run: Arc<Run>| LeftRunning { id: run.lease.id, kind: run.kind.clone() };
+        self.shared.runs.all_running().into_iter().map(left).collect()
+    }
+
+    /// Waits until all slots have ended but the `stuck` ones that a handler blocks. Says whether they did.
+    async fn slots_ended_by(&self, deadline: Timestamp, stuck: usize) -> bool {
+        let env = self.shared.door.env();
+        let mut left = self.slots.len();
+        for slot in &self.slots {
+            if left <= stuck {
+                return true;
+            }
+            tokio::select! {
+                biased;
+                () = slot.ended() => left -= 1,
+                () = env.sleep_until(deadline) => {}
+            }
+        }
+        left <= stuck
+    }
+
+    /// Gives what still waits for the store a last moment, and names what does not end in it.
+    async fn calls_in_flight(&self, stuck: usize) -> Vec<&'static str> {
+        let env = self.shared.door.env();
+        let deadline = env.now() + LAST_CALLS;
+        let mut names = Vec::new();
+        if !self.slots_ended_by(deadline, stuck).await {
+            names.push("slot");
+        }
+        for (name, task) in &self.services {
+            tokio::select! {
+                biased;
+                () = task.ended() => {}
+                () = env.sleep_until(deadline) => names.push(*name),
+            }
+        }
+        names
     }
 }
 
-/// Waits for tasks to end, until `deadline`. Says whether they did.
-async fn ended_by(shared: &Shared, tasks: &[TaskHandle], deadline: Timestamp) -> bool {
-    let all = async {
-        for task in tasks {
-            task.ended().await;
+/// Waits until no handler runs. Says whether that came before `deadline`.
+async fn handlers_ended_by(shared: &Shared, deadline: Timestamp) -> bool {
+    loop {
+        let ended = shared.runs.handler_ended.notified();
+        if shared.runs.all_running().is_empty() && !shared.board.is_starting_one() {
+            return true;
         }
-    };
-    tokio::select! {
-        biased;
-        () = all => true,
-        () = shared.door.env().sleep_until(deadline) => false,
+        tokio::select! {
+            biased;
+            () = ended => {}
+            () = shared.door.env().sleep_until(deadline) => return false,
+        }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::Shared;
 use super::backoff::Backoff;
+use super::{Shared, leases};
 use crate::limits::{PRUNE_AT_MOST_EVERY, PRUNE_EVERY_SETTLES, UPKEEP_BATCH};
-use crate::store::{PruneJobs, RecoverJobs, RecoveredJob, Retention, StoreError, Wake};
+use crate::store::{PruneJobs, RecoverJobs, RecoveredJob, Retention, StoreError};
 use crate::{JobState, Timestamp};
 
 pub(super) struct Upkeep {
@@ -120,6 +120,9 @@ async fn run_due(shared: &Shared) -> Result<(), StoreError> {
 }
 
 async fn recover(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
+    // Where all was late, this process asleep say, this worker's own leases may be over as well: they are the
+    // ones that it must not take back.
+    leases::renew(shared, shared.runs.leases()).await?;
     let request = RecoverJobs::new(now, UPKEEP_BATCH, shared.times.crash_backoff);
     // What is due now is being seen to; what the answer, or a claim meanwhile, says comes on top.
     shared.upkeep.state.lock().recover_at = None;
@@ -151,11 +154,10 @@ fn recovered(shared: &Shared, job: &RecoveredJob, delay: Duration) {
             tracing::warn!(%id, %kind, crashes, %state, "taken back from a worker that let its lease run out");
         }
     }
-    let Some(hub) = shared.door.hub() else { return };
-    if state.is_final() {
+    if !state.is_final() {
+        shared.announce_due(queue, delay);
+    } else if let Some(hub) = shared.door.hub() {
         hub.announce_progress();
-    } else {
-        hub.announce(Wake::Due { queue, delay });
     }
 }
 

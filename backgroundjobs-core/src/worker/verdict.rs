@@ -37,13 +37,16 @@ pub(super) fn outcome(ended: Ended, at: &Circumstances<'_>) -> Outcome {
             let failure = Failure::new(FailureKind::Error, &*error.chain());
             match error.verdict() {
                 Verdict::Permanent => return Outcome::Fail { failure },
-                Verdict::Snooze(delay) => return Outcome::Snooze { delay },
+                // One that ran out of time has failed, whatever it asks for: it might ask for ever.
+                Verdict::Snooze(delay) if at.cause != Some(CancelCause::Timeout) => {
+                    return Outcome::Snooze { delay };
+                }
                 Verdict::Cancel => {
                     return Outcome::Cancel {
                         failure: Some(Failure { kind: FailureKind::Cancel, ..failure }),
                     };
                 }
-                Verdict::RetryIn(delay) => (failure, Some(delay)),
+                Verdict::RetryIn(delay) | Verdict::Snooze(delay) => (failure, Some(delay)),
                 Verdict::Retry => (failure, None),
             }
         }
