@@ -1,0 +1,88 @@
+//! What tasks, wakers, guards and verbs share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use backgroundjobs_core::{Clock, Timestamp};
+use fastrand::Rng;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::explain::explain;
+use super::real_time::{self, Ticker};
+use super::state::{Patience, State};
+use super::trace::TraceLog;
+use crate::VirtualClock;
+
+/// What tasks, wakers and guards reach.
+pub(super) struct Shared {
+    pub(super) clock: VirtualClock,
+    pub(super) trace: TraceLog,
+    pub(super) state: Mutex<State>,
+    /// Something outside has answered, or a tick is over.
+    pub(super) changed: Notify,
+    pub(super) ticker: Ticker,
+    pub(super) limits: Limits,
+    /// One more than the tick at which the present poll began; 0 between polls.
+    polling_since: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) patience: Patience,
+    pub(super) watchdog: Duration,
+}
+
+impl Shared {
+    pub(super) fn new(clock: VirtualClock, chance: Option<Rng>, limits: Limits) -> Self {
+        Self {
+            trace: TraceLog::new(clock.clone()),
+            clock,
+            state: Mutex::new(State::new(chance)),
+            changed: Notify::new(),
+            ticker: Ticker::default(),
+            limits,
+            polling_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Tells this scheduler from others on the same thread.
+    pub(super) fn identity(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn poll_begins(&self) {
+        self.polling_since.store(self.ticker.now() + 1, Ordering::SeqCst);
+    }
+
+    pub(super) fn poll_ends(&self) {
+        self.polling_since.store(0, Ordering::SeqCst);
+    }
+
+    pub(super) fn start_ticking(self: &Arc<Self>) {
+        self.ticker.start(|| {
+            let shared = Arc::downgrade(self);
+            Box::new(move |tick| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.changed.notify_one();
+                    shared.print_stuck_poll(tick);
+                }
+            })
+        });
+    }
+
+    /// A poll that does not return blocks the verb as well, so all that is left is to say whose it is.
+    fn print_stuck_poll(&self, tick: u64) {
+        let since = self.polling_since.load(Ordering::SeqCst);
+        let watchdog = self.limits.watchdog;
+        if since > 0 && tick.saturating_sub(since - 1) == real_time::ticks(watchdog) {
+            let headline = format!("a task has blocked its thread for {watchdog:?} of real time");
+            eprintln!("{}", explain(self, &headline));
+        }
+    }
+}

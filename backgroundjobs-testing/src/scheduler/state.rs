@@ -1,0 +1,213 @@
+//! What comes next: the one place where the scheduler decides.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use backgroundjobs_core::{BoxFuture, Outside, Timestamp};
+use fastrand::Rng;
+
+use super::guards::Guards;
+use super::real_time;
+use super::report::{Report, TaskPanic};
+use super::tasks::{By, Tasks};
+use super::trace::TraceLog;
+use crate::VirtualClock;
+
+pub(super) struct State {
+    pub(super) tasks: Tasks,
+    pub(super) guards: Guards,
+    /// None chooses first come, first served.
+    pub(super) chance: Option<Rng>,
+    /// What the verb at work has seen; none while the test does not drive.
+    pub(super) drive: Option<Report>,
+    /// What the last verb saw.
+    pub(super) last: Option<Report>,
+    /// The tick of the latest grant or timer.
+    pub(super) progress: u64,
+    /// The scheduler is gone; nothing is started any more.
+    pub(super) closed: bool,
+}
+
+pub(super) enum Step {
+    /// This task is to be polled, or dropped.
+    Grant(Grant),
+    /// Somebody waits for something outside, and all others wait for him.
+    Wait,
+    /// Nothing is left to do at this instant.
+    Rest,
+}
+
+pub(super) struct Grant {
+    pub(super) id: u64,
+    pub(super) name: Arc<str>,
+    pub(super) waker: Waker,
+    pub(super) work: Work,
+    pub(super) asked: Asked,
+}
+
+pub(super) enum Work {
+    Poll(BoxFuture<'static, ()>),
+    Drop(Option<BoxFuture<'static, ()>>),
+    /// The future is in the hands of the verb at work.
+    PollOwn,
+}
+
+/// How a task came to its grant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It was its turn: part of the trace and, where there were several, of chance.
+    Turn,
+    /// It holds a guard, so nobody else could go.
+    InGuard,
+    /// Something outside woke it although no guard announced that.
+    Unannounced,
+}
+
+impl State {
+    pub(super) fn new(chance: Option<Rng>) -> Self {
+        Self {
+            tasks: Tasks::default(),
+            guards: Guards::default(),
+            chance,
+            drive: None,
+            last: None,
+            progress: 0,
+            closed: false,
+        }
+    }
+
+    pub(super) const fn is_driven(&self) -> bool {
+        self.drive.is_some()
+    }
+
+    pub(super) fn wake(&mut self, task: u64, by: By) {
+        self.guards.task_woken(task);
+        self.tasks.wake(task, by);
+    }
+
+    /// Takes whoever may be polled next.
+    ///
+    /// While a guard counts only its owner may: how long the outside takes must not be seen by anyone else.
+    /// For the same reason such grants draw no chance and leave no trace.
+    pub(super) fn next_step(&mut self, trace: &TraceLog) -> Step {
+        let holders = self.guards.holders();
+        let may = |id: u64| holders.is_empty() || holders.contains(&Some(id));
+        if let Some(id) = self.tasks.take_answered(may) {
+            let announced = holders.contains(&Some(id));
+            return self.grant(id, if announced { Asked::InGuard } else { Asked::Unannounced });
+        }
+        if !holders.is_empty() {
+            let held = self.tasks.take_first(may);
+            return held.map_or(Step::Wait, |id| self.grant(id, Asked::InGuard));
+        }
+        let chance = &mut self.chance;
+        let pick = |count: usize| chance.as_mut().map_or(0, |rng| rng.usize(..count));
+        let Some((id, (picked, count))) = self.tasks.take_chosen(pick) else { return Step::Rest };
+        if let Some(name) = self.tasks.name(id).filter(|_| count > 1) {
+            trace.log(format!("chose {name}, {} of {count}", picked + 1));
+        }
+        if let Some(report) = &mut self.drive {
+            report.grants += 1;
+        }
+        self.grant(id, Asked::Turn)
+    }
+
+    fn grant(&mut self, id: u64, asked: Asked) -> Step {
+        // A queued task exists: whoever removes one takes it out of the queues.
+        let Some(task) = self.tasks.begin(id) else { return Step::Rest };
+        let future = task.future.take();
+        let work = match future {
+            future if task.aborted => Work::Drop(future),
+            Some(future) => Work::Poll(future),
+            None => Work::PollOwn,
+        };
+        Step::Grant(Grant { id, name: task.name.clone(), waker: task.waker.clone(), work, asked })
+    }
+
+    /// Takes the next timer due at `until` and moves the clock there; answers whom to wake.
+    pub(super) fn next_timer(
+        &mut self,
+        clock: &VirtualClock,
+        until: Timestamp,
+        trace: &TraceLog,
+    ) -> Option<Waker> {
+        let chance = &mut self.chance;
+        let due = clock.take_due(until, |count| chance.as_mut().map_or(0, |rng| rng.usize(..count)))?;
+        let owner = due.owner.as_deref().unwrap_or("the test");
+        match due.choice {
+            (_, 1) => trace.log(format!("timer of {owner}")),
+            (picked, count) => trace.log(format!("timer of {owner}, {} of {count}", picked + 1)),
+        }
+        if let Some(report) = &mut self.drive {
+            report.timers_fired += 1;
+        }
+        Some(due.waker)
+    }
+
+    /// Goes on without the guards that were waited for long enough at `tick`, if anybody gains by it.
+    pub(super) fn lose_patience(&mut self, tick: u64, patience: &Patience, timer_armed: bool) {
+        if self.tasks.nobody_waits() && !timer_armed {
+            // Nothing could happen without them. If nothing ever does, that is the watchdog's business.
+            return;
+        }
+        for guard in self.guards.iter_mut().filter(|guard| guard.counts()) {
+            let limit = patience.with(&guard.what);
+            if tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
+                continue;
+            }
+            guard.given_up = true;
+            let task = guard.owner.and_then(|id| self.tasks.name(id));
+            let task = task.as_deref().unwrap_or("the test");
+            let reason = format!(
+                "{} in task {task} waited for something outside for {limit:?}; others went on without it",
+                guard.what
+            );
+            note(&mut self.drive, reason);
+            self.progress = tick;
+        }
+    }
+
+    /// Waits again for what was given up; answers whether there was any.
+    pub(super) fn take_patience(&mut self, tick: u64) -> bool {
+        let mut any = false;
+        for guard in self.guards.iter_mut().filter(|guard| guard.given_up && guard.waits()) {
+            (guard.given_up, guard.since_tick, any) = (false, tick, true);
+        }
+        any
+    }
+
+    pub(super) fn note_nondeterminism(&mut self, reason: String) {
+        note(&mut self.drive, reason);
+    }
+
+    pub(super) fn note_panic(&mut self, task: &str, message: String) {
+        if let Some(report) = &mut self.drive {
+            report.panicked.push(TaskPanic { task: task.into(), message });
+        }
+    }
+}
+
+fn note(drive: &mut Option<Report>, reason: String) {
+    if let Some(report) = drive
+        && !report.nondeterministic.contains(&reason)
+    {
+        report.nondeterministic.push(reason);
+    }
+}
+
+/// How long, in real time, others wait for a guard whose task is not woken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) handler: Duration,
+    pub(super) store: Duration,
+}
+
+impl Patience {
+    const fn with(&self, what: &Outside) -> Duration {
+        match what {
+            Outside::Handler { .. } => self.handler,
+            _ => self.store,
+        }
+    }
+}
