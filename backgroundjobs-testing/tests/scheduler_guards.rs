@@ -1,18 +1,17 @@
-//! Guards, wakes from outside, and the watchdog.
+//! Guards, and the lives of tasks and verbs.
 
 mod support;
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use backgroundjobs_core::Checkpoint;
 use backgroundjobs_testing::StepScheduler;
-use parking_lot::Mutex;
 use support::{
-    four_threads, in_handler, in_store_call, logged, millis, one_thread, panic_text, real_answer, seconds,
-    texts,
+    four_threads, in_handler, in_store_call, logged, millis, one_thread, real_answer, seconds, texts,
 };
 
 #[test]
@@ -80,17 +79,21 @@ fn sleeps_gathered_in_a_set_suspend_the_guard_though_only_one_is_polled() {
         let (hooks, env, log) = (scheduler.hooks(), scheduler.env(1), scheduler.trace_log());
         _ = scheduler.spawn("slot", async move {
             in_handler(&hooks, "send", async {
-                let mut sleeps: Vec<_> = [1, 2, 3].map(|at| Box::pin(env.sleep(seconds(at)))).into();
-                // Each is polled at first, then only the next one, as a set of futures does it.
+                let mut sleeps = [1, 2, 3].map(|at| Box::pin(env.sleep(seconds(at))));
+                let mut woken = None::<usize>;
+                // Polls each at first, then only the one that woke it, as a set of futures does.
                 poll_fn(|cx| {
-                    sleeps.iter_mut().for_each(|sleep| assert!(sleep.as_mut().poll(cx).is_pending()));
-                    Poll::Ready(())
+                    if let Some(woken) = &mut woken {
+                        assert!(sleeps[*woken].as_mut().poll(cx).is_ready());
+                        log.log("*wakes");
+                        *woken += 1;
+                    } else {
+                        sleeps.iter_mut().for_each(|sleep| assert!(sleep.as_mut().poll(cx).is_pending()));
+                        woken = Some(0);
+                    }
+                    if woken == Some(3) { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
-                for sleep in sleeps {
-                    sleep.await;
-                    log.log("*wakes");
-                }
             })
             .await;
         });
@@ -146,110 +149,71 @@ fn a_guard_whose_poll_panics_holds_nobody_up() {
 }
 
 #[test]
-fn a_wake_from_a_foreign_thread_is_heard_and_told() {
-    for runtime in [four_threads(), one_thread()] {
-        runtime.block_on(async {
-            let scheduler = StepScheduler::builder().store_patience(seconds(60)).build();
-            let (hooks, log) = (scheduler.hooks(), scheduler.trace_log());
-            _ = scheduler.spawn("unguarded", async move {
-                real_answer(millis(10)).await;
-                log.log("*unguarded hears");
-            });
-            _ = scheduler.spawn("guarded", async move {
-                in_store_call(&hooks, real_answer(millis(100))).await;
-            });
-            let report = scheduler.settle().await;
-            assert_eq!(logged(&scheduler), ["0 unguarded hears"]);
-            let [reason] = report.nondeterministic.as_slice() else { panic!("one reason: {report}") };
-            assert!(reason.contains("task unguarded was woken by something outside"), "{reason}");
+fn a_guard_polled_elsewhere_is_waited_for_until_it_is_left() {
+    let scheduler = StepScheduler::builder().store_patience(millis(1)).build();
+    let (hooks, log) = (scheduler.hooks(), scheduler.trace_log());
+    let (entered, is_entered) = std::sync::mpsc::channel();
+    let (settling, is_settling) = std::sync::mpsc::channel();
+    _ = scheduler.spawn("task", async { support::step_aside().await });
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let call = async {
+                entered.send(()).expect("the test waits");
+                is_settling.recv().expect("the test settles");
+                // A receiver whose sender never sends stands for a poll that takes long.
+                let (_never, wait) = std::sync::mpsc::channel::<()>();
+                wait.recv_timeout(millis(150)).expect_err("nothing is sent");
+                log.log("*leaves");
+            };
+            one_thread().block_on(in_store_call(&hooks, call));
         });
-    }
+        is_entered.recv().expect("it enters");
+        settling.send(()).expect("it waits");
+        one_thread().block_on(async { scheduler.settle().await.expect_clean() });
+        assert_eq!(logged(&scheduler), ["0 leaves"]);
+        assert_eq!(texts(&scheduler).last().expect("an event"), "ended task", "nobody went before");
+    });
 }
 
 #[test]
-fn a_wake_that_comes_late_changes_nothing() {
-    let run = |late: bool| {
-        one_thread().block_on(async {
-            let scheduler = StepScheduler::builder().seed(5).build();
-            let left = Arc::new(Mutex::new(None::<Waker>));
-            let (hooks, env, leave) = (scheduler.hooks(), scheduler.env(1), left.clone());
-            _ = scheduler.spawn("leaves a waker", async move {
-                poll_fn(|cx| Poll::Ready(*leave.lock() = Some(cx.waker().clone()))).await;
-                env.sleep(seconds(1)).await;
-            });
-            _ = scheduler.spawn("store", async move {
-                let call = async {
-                    real_answer(millis(5)).await;
-                    if late {
-                        wake_on_a_thread(left.lock().take().expect("a waker"));
-                    }
-                };
-                in_store_call(&hooks, call).await;
-            });
-            for number in 0..3 {
-                _ = scheduler.spawn(format!("turns-{number}"), async { support::step_aside().await });
-            }
-            let report = scheduler.advance(seconds(1)).await;
-            assert_eq!(report.timers_fired, 1);
-            let grants = report.grants;
-            report.expect_clean();
-            (scheduler.trace_hash(), grants)
-        })
-    };
-    assert_eq!(run(true), run(false));
-}
-
-#[expect(clippy::disallowed_methods, reason = "a wake must come from a thread that no scheduler knows")]
-fn wake_on_a_thread(waker: Waker) {
-    std::thread::spawn(move || waker.wake()).join().expect("it wakes");
-}
-
-#[test]
-fn the_watchdog_names_the_instant_the_guard_the_others_and_the_timers() {
-    for runtime in [four_threads(), one_thread()] {
-        let scheduler = StepScheduler::builder().watchdog(millis(200)).handler_patience(seconds(60)).build();
-        let (hooks, env) = (scheduler.hooks(), scheduler.env(1));
-        _ = scheduler.spawn("slot", async move {
-            env.sleep(seconds(3)).await;
-            in_handler(&hooks, "hang", pending::<()>()).await;
-        });
-        let env = scheduler.env(1);
-        _ = scheduler.spawn("upkeep", async move { env.sleep(seconds(33)).await });
-        let text =
-            panic_text(|| runtime.block_on(async { scheduler.advance(seconds(60)).await.expect_clean() }));
-        for part in [
-            "nothing happened for 200ms of real time, at virtual 2030-01-01T00:00:03Z",
-            "handler of hang 01900000-0000-7000-8000-000000000001, attempt 1 in task slot waits for something outside",
-            "since virtual 2030-01-01T00:00:03Z, for 2",
-            "upkeep in 30s",
-        ] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-    }
-}
-
-#[test]
-fn a_handler_that_hangs_while_nothing_else_could_happen_is_the_watchdogs_too() {
-    let scheduler = StepScheduler::builder().watchdog(millis(200)).build();
-    let hooks = scheduler.hooks();
-    _ = scheduler.spawn("slot", async move { in_handler(&hooks, "hang", pending::<()>()).await });
-    let text = panic_text(|| one_thread().block_on(async { scheduler.settle().await.expect_clean() }));
-    assert!(text.contains("handler of hang"), "{text}");
-    assert!(text.contains("armed timers: none"), "{text}");
-}
-
-#[test]
-fn the_watchdog_does_not_go_by_tokios_time() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("a runtime").block_on(async {
-        let scheduler = StepScheduler::builder().store_patience(seconds(60)).build();
+#[expect(clippy::disallowed_methods, reason = "stands for the runtime's own input and output")]
+fn a_call_that_waits_by_polling_leaves_the_runtime_its_turn() {
+    one_thread().block_on(async {
+        let scheduler = StepScheduler::new();
         let (hooks, log) = (scheduler.hooks(), scheduler.trace_log());
+        let answered = Arc::new(AtomicBool::new(false));
+        let answer = answered.clone();
+        tokio::spawn(async move { answer.store(true, Ordering::SeqCst) });
         _ = scheduler.spawn("store", async move {
-            in_store_call(&hooks, real_answer(millis(50))).await;
+            let call = async {
+                while !answered.load(Ordering::SeqCst) {
+                    support::step_aside().await;
+                }
+            };
+            in_store_call(&hooks, call).await;
             log.log("*answered");
         });
         scheduler.settle().await.expect_clean();
         assert_eq!(logged(&scheduler), ["0 answered"]);
+    });
+}
+
+#[test]
+fn run_waits_for_a_handler_that_was_given_up_when_nothing_else_is_left() {
+    four_threads().block_on(async {
+        let scheduler = StepScheduler::new();
+        let (hooks, env) = (scheduler.hooks(), scheduler.env(1));
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        _ = scheduler.spawn("slot", async move {
+            in_handler(&hooks, "slow", real_answer(millis(500))).await;
+            done.send(()).expect("the test waits");
+        });
+        _ = scheduler.spawn("upkeep", async move { env.sleep(seconds(10)).await });
+        scheduler.run(async { is_done.await.expect("the handler ends") }).await;
+        let report = scheduler.last_report().expect("a report");
+        assert_eq!(report.timers_fired, 1, "{report}");
+        let [reason] = report.nondeterministic.as_slice() else { panic!("one reason: {report}") };
+        assert!(reason.contains("handler of slow"), "{reason}");
     });
 }
 
