@@ -1,21 +1,12 @@
-//! Tests of background jobs on virtual time.
-//!
-//! - [`TestKit`] puts a program's real jobs, manager, worker and store, on a clock that stands still until the
-//!   test moves it. When `advance` returns, everything that was due has happened.
-//! - [`VirtualClock`] and [`StepScheduler`] are what it stands on: tasks run one at a time, timers fire one at a
-//!   time, in an order that a seed decides.
-//! - [`conformance`] checks any store against the clauses of the store contract.
+//! Tests of background jobs on virtual time: a [`VirtualClock`] that stands still until the test moves it, and
+//! a [`StepScheduler`] that runs a program's tasks one at a time, in an order that a seed decides.
 //!
 //! Nothing here needs a mock of the program: it gets its surroundings as an
-//! [`Env`](backgroundjobs_core::Env).
-
-pub mod conformance;
+//! [`Env`](backgroundjobs_core::Env), and [`StepScheduler::env`] makes one.
 
 mod clock;
 mod current;
-mod kit;
 mod scheduler;
 
 pub use clock::VirtualClock;
-pub use kit::{KitReport, TestKit, TestKitBuilder};
 pub use scheduler::{Event, Report, StepScheduler, StepSchedulerBuilder, TaskPanic, TraceLog};

@@ -41,7 +41,7 @@ impl Shared {
         self.after(id, &name, left);
         if asked == Asked::Unannounced && self.activity() != before {
             self.state.lock().note_nondeterminism(format!(
-                "task {name} was woken by something outside that no open guard announced"
+                "task {name} was woken by something outside while others did not wait for it"
             ));
         }
     }

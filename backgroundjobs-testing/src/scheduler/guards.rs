@@ -18,11 +18,11 @@ pub(super) struct Guard {
     pub(super) what: Outside,
     /// The task that polled inside it last; none for a task that is not the scheduler's.
     pub(super) owner: Option<u64>,
-    /// The virtual instant at which its present wait began.
+    /// The virtual instant of its last poll.
     pub(super) since: Timestamp,
-    /// The tick at which its present wait began.
+    /// The tick of its last poll.
     pub(super) since_tick: u64,
-    /// Waited for in vain, so not waited for any more until its task is woken.
+    /// Waited for in vain, so not waited for any more until it is polled again.
     pub(super) given_up: bool,
     phase: Phase,
     waits: Arc<Waits>,
@@ -83,11 +83,6 @@ impl Guards {
         self.iter().filter(|guard| guard.counts()).map(|guard| guard.owner).collect()
     }
 
-    /// The task has been woken: what was given up may go on now.
-    pub(super) fn task_woken(&mut self, task: u64) {
-        self.iter_mut().filter(|guard| guard.owner == Some(task)).for_each(|guard| guard.given_up = false);
-    }
-
     /// The task's poll is over. A guard that it is still inside was left by a panic.
     pub(super) fn poll_over(&mut self, task: u64) {
         self.iter_mut()
@@ -122,7 +117,9 @@ impl OutsideGuard for StepGuard {
     fn enter(&self) {
         let owner = current::task(self.shared.identity());
         current::enter_guard(&self.waits);
+        let (now, tick) = (self.shared.now(), self.shared.ticker.now());
         self.change(|guard| {
+            (guard.since, guard.since_tick) = (now, tick);
             guard.owner = owner;
             guard.phase = Phase::Inside;
             guard.given_up = false;

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use super::guards::Guards;
 use super::real_time;
 use super::report::{Report, TaskPanic};
-use super::tasks::{By, Tasks};
+use super::tasks::Tasks;
 use super::trace::TraceLog;
 use crate::VirtualClock;
 
@@ -60,7 +60,7 @@ pub(super) enum Asked {
     Turn,
     /// It holds a guard, so nobody else could go.
     InGuard,
-    /// Something outside woke it although no guard announced that.
+    /// Something outside woke it while nobody waited for that, so others may or may not have gone before.
     Unannounced,
 }
 
@@ -79,11 +79,6 @@ impl State {
 
     pub(super) const fn is_driven(&self) -> bool {
         self.drive.is_some()
-    }
-
-    pub(super) fn wake(&mut self, task: u64, by: By) {
-        self.guards.task_woken(task);
-        self.tasks.wake(task, by);
     }
 
     /// Takes whoever may be polled next.
@@ -151,7 +146,12 @@ impl State {
             // Nothing could happen without them. If nothing ever does, that is the watchdog's business.
             return;
         }
-        for guard in self.guards.iter_mut().filter(|guard| guard.counts()) {
+        let tasks = &self.tasks;
+        if self.guards.holders().into_iter().flatten().any(|id| tasks.is_queued(id)) {
+            // Its answer has come, perhaps in this very moment.
+            return;
+        }
+        for guard in self.guards.iter_mut().filter(|guard| guard.counts() && guard.waits()) {
             let limit = patience.with(&guard.what);
             if tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
                 continue;

@@ -142,6 +142,11 @@ impl Tasks {
         self.ready.is_empty() && self.answered.is_empty()
     }
 
+    /// Whether the task wants to be polled.
+    pub(super) fn is_queued(&self, id: u64) -> bool {
+        self.get(id).is_some_and(|task| matches!(task.phase, Phase::Ready | Phase::Answered))
+    }
+
     pub(super) fn begin(&mut self, id: u64) -> Option<&mut Task> {
         let task = self.by_id.get_mut(&id)?;
         task.phase = Phase::Running;
@@ -196,7 +201,7 @@ impl Wake for TaskWaker {
         let inside = current::is_inside(shared.identity());
         let mut state = shared.state.lock();
         let by = if inside || !state.is_driven() { By::Kit } else { By::Outside };
-        state.wake(self.id, by);
+        state.tasks.wake(self.id, by);
         drop(state);
         if !inside {
             shared.changed.notify_one();
