@@ -1,12 +1,21 @@
-//! Tests of background jobs on virtual time: a [`VirtualClock`] that stands still until the test moves it, and
-//! a [`StepScheduler`] that runs a program's tasks one at a time, in an order that a seed decides.
+//! Tests of background jobs on virtual time.
+//!
+//! - [`TestKit`] puts a program's real jobs, manager, worker and store, on a clock that stands still until the
+//!   test moves it. When `advance` returns, everything that was due has happened.
+//! - [`VirtualClock`] and [`StepScheduler`] are what it stands on: tasks run one at a time, timers fire one at a
+//!   time, in an order that a seed decides.
+//! - [`conformance`] checks any store against the clauses of the store contract.
 //!
 //! Nothing here needs a mock of the program: it gets its surroundings as an
-//! [`Env`](backgroundjobs_core::Env), and [`StepScheduler::env`] makes one.
+//! [`Env`](backgroundjobs_core::Env).
+
+pub mod conformance;
 
 mod clock;
 mod current;
+mod kit;
 mod scheduler;
 
 pub use clock::VirtualClock;
+pub use kit::{KitReport, TestKit, TestKitBuilder};
 pub use scheduler::{Event, Report, StepScheduler, StepSchedulerBuilder, TaskPanic, TraceLog};

@@ -1,19 +1,21 @@
 //! A store that answers as a test says.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs, InspectStore,
-    JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases,
-    RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation, StoreProfile,
-    WakeHub,
+    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
+    InspectStore, JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes,
+    RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
+    StoreProfile, WakeHub,
 };
 use backgroundjobs_memory::MemoryStore;
 use parking_lot::Mutex;
 
 /// What a call gets instead of its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[allow(dead_code, reason = "each test that includes this module uses a part of it")]
 pub(crate) enum Trouble {
     /// An error; nothing was done.
     Error,
@@ -21,6 +23,12 @@ pub(crate) enum Trouble {
     LostReply,
     /// An error that will come again for the same request.
     Refused,
+    /// A panic; nothing was done.
+    Panic,
+    /// It is done, and the answer takes this long.
+    SlowReply(Env, Duration),
+    /// It takes this long before anything is done.
+    Slow(Env, Duration),
 }
 
 type Script = Box<dyn FnMut(StoreOperation, u32, &str) -> Option<Trouble> + Send>;
@@ -62,6 +70,16 @@ impl TroubledStore {
                 Err(error(StoreErrorKind::Unavailable))
             }
             Some(Trouble::Refused) => Err(error(StoreErrorKind::Rejected)),
+            Some(Trouble::Panic) => panic!("the store has a bug"),
+            Some(Trouble::SlowReply(env, time)) => {
+                let reply = call.await;
+                env.sleep(time).await;
+                reply
+            }
+            Some(Trouble::Slow(env, time)) => {
+                env.sleep(time).await;
+                call.await
+            }
         }
     }
 }

@@ -1,0 +1,427 @@
+//! Bugs that were found and mended: each of these tests failed before.
+
+mod support;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backgroundjobs_core::prelude::*;
+use backgroundjobs_core::{
+    BoxFuture, CancelStatus, Env, JobExecutor, JobId, JobRecord, JobRun, JobState, JobStore, Options,
+    RecoverJobs, StartError, StoreOperation,
+};
+use backgroundjobs_memory::prelude::*;
+use backgroundjobs_testing::TestKit;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use support::{Trouble, TroubledStore};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Serialize, Deserialize)]
+struct Work {
+    name: String,
+    seconds: u32,
+}
+
+impl JobArgs for Work {
+    const KIND: &'static str = "work";
+}
+
+fn work(name: &str, seconds: u32) -> Work {
+    Work { name: name.to_owned(), seconds }
+}
+
+/// What became of handlers: `start NAME`, and `end NAME` when it returned or was dropped.
+type Log = Arc<Mutex<Vec<String>>>;
+
+struct LogEnd(Log, String);
+
+impl Drop for LogEnd {
+    fn drop(&mut self) {
+        self.0.lock().push(format!("end {}", self.1));
+    }
+}
+
+/// An error that cannot be written.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+async fn handler(log: Log, work: Work, ctx: JobContext) -> JobResult {
+    log.lock().push(format!("start {}", work.name));
+    let _end = LogEnd(log, work.name.clone());
+    match work.name.as_str() {
+        "unspeakable" => Err(Unspeakable.into()),
+        "snooze" if ctx.now().as_micros() % 100_000_000 < 5_000_000 => Err(JobError::snooze(SECOND * 10)),
+        "late" => {
+            ctx.cancelled().await;
+            Err(JobError::snooze(SECOND))
+        }
+        "deaf" => std::future::pending().await,
+        _ => {
+            ctx.sleep(SECOND * work.seconds).await;
+            Ok(())
+        }
+    }
+}
+
+struct Scene {
+    kit: TestKit,
+    store: MemoryStore,
+    jobs: Arc<BackgroundJobs>,
+    log: Log,
+}
+
+type Script = Box<dyn FnMut(StoreOperation, u32, &str) -> Option<Trouble> + Send>;
+
+/// One worker with one slot, on a store with this trouble.
+async fn scene(trouble: impl FnOnce(Env) -> Script, options: impl FnOnce(Options) -> Options) -> Scene {
+    let (kit, store, log) = (TestKit::new(), MemoryStore::new(), Log::default());
+    let troubled = TroubledStore::new(store.clone(), trouble(kit.env()));
+    let builder = BackgroundJobs::builder(|start| options(start.use_store(troubled).queue("default", 1)))
+        .register_fn_with(log.clone(), handler);
+    Scene { jobs: kit.start(builder).await, kit, store, log }
+}
+
+fn no_trouble(_: Env) -> Script {
+    Box::new(|_, _, _| None)
+}
+
+impl Scene {
+    async fn enqueue(&self, work: Work) -> JobId {
+        self.jobs.manager().enqueue(work).await.expect("enqueued").id
+    }
+
+    async fn record(&self, id: JobId) -> JobRecord {
+        self.store.get(&[id]).await.expect("answers").remove(0).expect("kept")
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().clone()
+    }
+}
+
+#[tokio::test]
+async fn an_alarm_that_rings_during_a_stop_does_not_spin() {
+    let scene = scene(no_trouble, |options| options).await;
+    let running = scene.enqueue(work("long", 8)).await;
+    let later = scene.jobs.manager().enqueue_in(work("later", 0), SECOND * 3).await.expect("enqueued").id;
+    let _ = scene.kit.settle().await;
+    let report = scene.kit.run(scene.jobs.stop(SECOND * 10)).await.expect("stopped");
+    assert_eq!((report.finished, report.is_clean()), (1, true));
+    assert_eq!(scene.record(running).await.state, JobState::Succeeded);
+    assert_eq!(scene.record(later).await.state, JobState::Waiting);
+}
+
+#[tokio::test]
+async fn an_alarm_that_rings_after_a_drop_does_not_spin() {
+    let Scene { kit, jobs, .. } = scene(no_trouble, |options| options).await;
+    let _ = jobs.manager().enqueue_in(work("later", 0), SECOND * 3).await.expect("enqueued");
+    let _ = kit.settle().await;
+    drop(jobs);
+    assert_eq!(kit.advance(SECOND * 60).await.steps.next_timer, None);
+}
+
+#[tokio::test]
+async fn an_error_that_panics_when_it_is_written_fails_the_attempt_and_not_the_slot() {
+    let scene = scene(no_trouble, |options| options).await;
+    let id = scene.enqueue(work("unspeakable", 0)).await;
+    let _ = scene.enqueue(work("next", 0)).await;
+    let report = scene.kit.settle().await;
+    assert_eq!((report.retried, report.succeeded), (1, 1));
+    let text = scene.record(id).await.failures[0].failure.text.to_string();
+    assert_eq!(text, "the handler panicked: no words");
+}
+
+/// Panics before there is a future, which the macro for async traits would never do.
+struct Eager(Arc<dyn JobExecutor>);
+
+impl JobExecutor for Eager {
+    fn execute<'a, 'b>(&'a self, run: JobRun) -> BoxFuture<'b, JobResult>
+    where
+        'a: 'b,
+        Self: 'b,
+    {
+        assert!(run.context.attempt() > 1, "too eager");
+        self.0.execute(run)
+    }
+}
+
+#[tokio::test]
+async fn an_executor_that_panics_at_once_fails_the_attempt_and_not_the_slot() {
+    let scene = scene(no_trouble, |options| options.wrap_executor(Eager)).await;
+    let _ = scene.enqueue(work("a", 0)).await;
+    assert_eq!(scene.kit.settle().await.retried, 1);
+    assert_eq!(scene.kit.advance(SECOND * 60).await.succeeded, 1);
+}
+
+#[test]
+fn an_endless_wait_can_be_spread_without_a_panic() {
+    let policy = RetryPolicy::new().first(Duration::MAX).cap(Duration::MAX).jitter(1.0);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    for seed in 0..20 {
+        runtime.block_on(async {
+            let kit = TestKit::builder().seed(seed).jitter(true).build();
+            let builder = BackgroundJobs::builder(|options| options.use_in_memory().queue("default", 1))
+                .register_fn_with(Log::default(), handler)
+                .retry(policy);
+            let jobs = kit.start(builder).await;
+            let _ = jobs.manager().enqueue(work("unspeakable", 0)).await.expect("enqueued");
+            let _ = jobs.manager().enqueue(work("next", 0)).await.expect("enqueued");
+            let report = kit.settle().await;
+            assert_eq!((report.retried, report.succeeded), (1, 1), "seed {seed}");
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_panics_once_does_not_deafen_the_worker() {
+    for operation in [StoreOperation::Claim, StoreOperation::Settle, StoreOperation::Prune] {
+        let panics = move |_| -> Script {
+            Box::new(move |at, count, _| (at == operation && count == 1).then_some(Trouble::Panic))
+        };
+        let scene = scene(panics, |options| options).await;
+        for name in ["a", "b", "c"] {
+            let _ = scene.enqueue(work(name, 0)).await;
+        }
+        let report = scene.kit.advance(SECOND).await;
+        assert_eq!((report.succeeded, report.store_errors), (3, 1), "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_was_asleep_does_not_take_its_own_jobs_back() {
+    let lease = |options: Options| options.lease(SECOND * 5 / 2, SECOND);
+    let scene = scene(no_trouble, lease).await;
+    let id = scene.enqueue(work("long", 7_200)).await;
+    let _ = scene.kit.advance(Duration::from_millis(2_100)).await;
+    // An hour passes in which nobody gets a turn; then everything is late at once.
+    let clock = scene.kit.scheduler().clock();
+    clock.set(scene.kit.now() + SECOND * 3_600);
+    let report = scene.kit.settle().await;
+    assert_eq!((report.recovered, report.lost), (0, 0));
+    assert_eq!(scene.kit.advance(SECOND * 3_700).await.succeeded, 1);
+    assert_eq!(scene.record(id).await.generation, 1);
+    assert_eq!(scene.log(), ["start long", "end long"]);
+}
+
+#[tokio::test]
+async fn leases_of_a_claim_that_was_answered_late_are_renewed_at_once() {
+    let late = |_| -> Script {
+        Box::new(|at, count, _| {
+            (at == StoreOperation::Claim && (2..7).contains(&count)).then_some(Trouble::LostReply)
+        })
+    };
+    let scene = scene(late, |options| options.lease(SECOND * 4, SECOND * 2)).await;
+    let _ = scene.kit.settle().await;
+    let id = scene.enqueue(work("long", 30)).await;
+    let report = scene.kit.advance(SECOND * 60).await;
+    assert_eq!((report.succeeded, report.recovered, report.store_errors), (1, 0, 5));
+    assert_eq!(scene.record(id).await.generation, 1);
+    assert_eq!(scene.log(), ["start long", "end long"]);
+}
+
+#[tokio::test]
+async fn a_run_displaced_by_a_newer_claim_of_its_job_is_dropped_after_the_grace() {
+    let deaf_to_renews =
+        |_| -> Script { Box::new(|at, _, _| (at == StoreOperation::Renew).then_some(Trouble::Error)) };
+    let (kit, store, log) = (TestKit::new(), MemoryStore::new(), Log::default());
+    let troubled = TroubledStore::new(store.clone(), deaf_to_renews(kit.env()));
+    let builder = BackgroundJobs::builder(|options| options.use_store(troubled).queue("default", 2))
+        .register_fn_with(log.clone(), handler);
+    let jobs = kit.start(builder).await;
+    let _ = jobs.manager().enqueue(work("deaf", 0)).await.expect("enqueued");
+    let _ = kit.advance(SECOND * 31).await;
+    let recover = RecoverJobs::new(kit.now(), 9, SECOND * 30);
+    assert_eq!(store.recover(&recover).await.expect("answers").jobs.len(), 1);
+    let _ = kit.advance(SECOND * 30).await;
+    // Any job makes the worker look, and find its own job again.
+    let _ = jobs.manager().enqueue(work("other", 0)).await.expect("enqueued");
+    let _ = kit.settle().await;
+    assert_eq!(*log.lock(), ["start deaf", "start deaf"], "the old run is told, and has its grace");
+    let report = kit.advance(SECOND * 5).await;
+    assert_eq!(report.lost, 1);
+    assert_eq!(log.lock()[2], "end deaf", "the old run is gone; its slot has taken the other job");
+    assert_eq!(report.succeeded, 1);
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_refused_for_a_while_is_not_turned_into_a_failure() {
+    let refuses = |_| -> Script {
+        Box::new(|at, count, _| (at == StoreOperation::Settle && count < 4).then_some(Trouble::Refused))
+    };
+    let scene = scene(refuses, |options| options).await;
+    let (good, snoozes) = (scene.enqueue(work("good", 0)).await, scene.enqueue(work("snooze", 0)).await);
+    let report = scene.kit.advance(SECOND * 30).await;
+    assert_eq!((report.succeeded, report.snoozed, report.failed, report.lost), (2, 1, 0, 0));
+    assert_eq!(scene.record(good).await.state, JobState::Succeeded);
+    assert_eq!(scene.record(snoozes).await.state, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_refused_for_ever_is_left_to_its_lease() {
+    let refuses =
+        |_| -> Script { Box::new(|at, _, _| (at == StoreOperation::Settle).then_some(Trouble::Refused)) };
+    let scene = scene(refuses, |options| options).await;
+    let id = scene.enqueue(work("good", 0)).await;
+    let report = scene.kit.advance(SECOND * 29).await;
+    assert_eq!((report.lost, report.succeeded), (1, 0));
+    assert_eq!(scene.record(id).await.state, JobState::Running);
+    assert_eq!(scene.kit.advance(SECOND).await.recovered, 1, "nothing is lost: it runs again");
+}
+
+#[tokio::test]
+async fn a_stop_during_the_start_wins() {
+    let (kit, store) = (TestKit::new(), MemoryStore::new());
+    let env = kit.env();
+    let slow = TroubledStore::new(store.clone(), move |at, _, _| {
+        (at == StoreOperation::Prepare).then(|| Trouble::Slow(env.clone(), SECOND))
+    });
+    let builder =
+        BackgroundJobs::builder(|options| options.use_store(slow)).register_fn_with(Log::default(), handler);
+    let jobs = kit.build(builder);
+    let (started, stopped) = kit.run(async { tokio::join!(jobs.start(), jobs.stop(SECOND)) }).await;
+    assert!(matches!(started, Err(StartError::Stopped)), "{started:?}");
+    assert!(stopped.expect("stopped").is_clean());
+    assert_eq!(kit.advance(SECOND * 60).await.claimed, 0);
+}
+
+#[tokio::test]
+async fn without_a_grace_handlers_are_dropped_and_handed_back_all_the_same() {
+    let scene = scene(no_trouble, |options| options.cancel_grace(Duration::ZERO)).await;
+    let id = scene.enqueue(work("deaf", 0)).await;
+    let _ = scene.kit.settle().await;
+    let report = scene.kit.run(scene.jobs.stop(SECOND)).await.expect("stopped");
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.interrupted, [id]);
+    assert_eq!(scene.log(), ["start deaf", "end deaf"]);
+    assert_eq!(scene.record(id).await.state, JobState::Waiting);
+}
+
+#[tokio::test]
+async fn a_stop_names_a_claim_that_hangs_and_takes_no_longer_for_it() {
+    let hangs = |env: Env| -> Script {
+        Box::new(move |at, count, _| {
+            (at == StoreOperation::Claim && count > 1).then(|| Trouble::Slow(env.clone(), SECOND * 3_600))
+        })
+    };
+    let scene = scene(hangs, |options| options).await;
+    let _ = scene.kit.settle().await;
+    let id = scene.enqueue(work("a", 0)).await;
+    let _ = scene.kit.settle().await;
+    let begun = scene.kit.now();
+    let report = scene.kit.run(scene.jobs.stop(SECOND * 5)).await.expect("stopped");
+    assert_eq!(scene.kit.now().since(begun), SECOND * 6);
+    assert!(!report.is_clean() && !report.calls_in_flight.is_empty(), "{report:?}");
+    // What the claim hands out after all goes back.
+    let _ = scene.kit.advance(SECOND * 3_600).await;
+    let record = scene.record(id).await;
+    assert_eq!((record.state, record.crashes, record.generation), (JobState::Waiting, 0, 1));
+    assert!(scene.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_repeats_a_claim_whose_answer_was_lost_and_releases_its_jobs() {
+    let lost = |_| -> Script {
+        Box::new(|at, count, _| {
+            (at == StoreOperation::Claim && (2..6).contains(&count)).then_some(Trouble::LostReply)
+        })
+    };
+    let scene = scene(lost, |options| options).await;
+    let _ = scene.kit.settle().await;
+    let id = scene.enqueue(work("a", 0)).await;
+    let _ = scene.kit.settle().await;
+    assert_eq!(scene.record(id).await.state, JobState::Running, "handed out, and nobody knows");
+    let report = scene.kit.run(scene.jobs.stop(SECOND * 25)).await.expect("stopped");
+    assert!(report.is_clean(), "{report:?}");
+    let record = scene.record(id).await;
+    assert_eq!((record.state, record.crashes, record.attempts), (JobState::Waiting, 0, 0));
+}
+
+#[tokio::test]
+async fn a_stop_does_not_outlast_its_drain_because_the_store_is_down() {
+    let down =
+        |_| -> Script { Box::new(|at, _, _| (at == StoreOperation::Settle).then_some(Trouble::Error)) };
+    let scene = scene(down, |options| options).await;
+    let id = scene.enqueue(work("a", 0)).await;
+    let _ = scene.kit.settle().await;
+    let begun = scene.kit.now();
+    let error = scene.kit.run(scene.jobs.stop(SECOND * 3)).await.expect_err("one is not stored");
+    assert!(scene.kit.now().since(begun) <= SECOND * 4, "{}", scene.kit.now());
+    assert_eq!((error.report.unsettled, error.report.interrupted), (vec![id], vec![]));
+}
+
+#[tokio::test]
+async fn a_slot_that_settles_takes_no_job_meanwhile() {
+    let down = |_| -> Script {
+        Box::new(|at, count, _| (at == StoreOperation::Settle && count < 10).then_some(Trouble::Error))
+    };
+    let scene = scene(down, |options| options.read_ahead(Duration::ZERO)).await;
+    for number in 0..5 {
+        let _ = scene.enqueue(work(&number.to_string(), 0)).await;
+        let _ = scene.kit.advance(SECOND).await;
+    }
+    let report = scene.kit.advance(SECOND * 60).await;
+    assert_eq!(report.released, 0, "nothing was claimed that no slot could take");
+    assert_eq!(scene.jobs.stats().succeeded, 5);
+}
+
+#[tokio::test]
+async fn a_cancel_between_the_stores_claim_and_its_answer_reaches_the_job() {
+    let slow = |env: Env| -> Script {
+        Box::new(move |at, count, _| {
+            (at == StoreOperation::Claim && count > 1).then(|| Trouble::SlowReply(env.clone(), SECOND))
+        })
+    };
+    let scene = scene(slow, |options| options).await;
+    let _ = scene.kit.settle().await;
+    let id = scene.enqueue(work("long", 60)).await;
+    let _ = scene.kit.settle().await;
+    let status = scene.jobs.manager().cancel(id).await.expect("answers");
+    assert_eq!(status, CancelStatus::Requested, "the store has handed it out");
+    let report = scene.kit.advance(SECOND).await;
+    assert_eq!((report.cancelled, scene.log().len()), (1, 0), "it never started");
+    assert_eq!(scene.record(id).await.state, JobState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_handler_that_answers_its_timeout_with_a_snooze_has_failed() {
+    let (kit, log) = (TestKit::new(), Log::default());
+    let builder = BackgroundJobs::builder(|options| options.use_in_memory())
+        .register_fn_with(log, handler)
+        .timeout(SECOND)
+        .retry(RetryPolicy::new().max_attempts(2));
+    let jobs = kit.start(builder).await;
+    let _ = jobs.manager().enqueue(work("late", 0)).await.expect("enqueued");
+    let report = kit.advance(SECOND * 600).await;
+    assert_eq!((report.snoozed, report.retried, report.failed), (0, 1, 1));
+}
+
+#[tokio::test]
+async fn a_registrations_policy_leaves_the_attempts_of_the_args_type_alone() {
+    #[derive(Serialize, Deserialize)]
+    struct Fragile;
+    impl JobArgs for Fragile {
+        const KIND: &'static str = "fragile";
+        fn options() -> JobOptions {
+            JobOptions::new().max_attempts(2)
+        }
+    }
+    let kit = TestKit::new();
+    let builder = BackgroundJobs::builder(|options| options.use_in_memory())
+        .register_fn(async |_: Fragile, _| Err("broken".into()))
+        .retry(RetryPolicy::new().first(SECOND));
+    let jobs = kit.start(builder).await;
+    let _ = jobs.manager().enqueue(Fragile).await.expect("enqueued");
+    let report = kit.advance(SECOND * 60).await;
+    assert_eq!((report.retried, report.failed), (1, 1));
+}
