@@ -54,7 +54,7 @@ impl Worker {
                 tokio::select! {
                     biased;
                     () = self.wake.notified() => {}
-                    () = self.clock.sleep_until(self.clock.now() + millis(100)) => {}
+                    () = self.clock.sleep_until(self.clock.now() + millis(250)) => {}
                 }
                 continue;
             };
@@ -90,7 +90,7 @@ fn trace(runtime: &Runtime, seed: Option<u64>, real: bool) -> u64 {
             wake.notify_one();
         }
         let report = scheduler.advance(seconds(4)).await;
-        assert!(report.timers_fired > 60, "{report}");
+        assert!(report.timers_fired > 25, "{report}");
         report.expect_clean();
         for (job, (due, runs)) in rows.lock().iter() {
             assert_eq!((*due, *runs), (None, if job % 4 == 0 { 2 } else { 1 }), "job {job}");
