@@ -268,18 +268,6 @@ async fn an_outcome_that_is_refused_for_a_while_is_not_turned_into_a_failure() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_is_refused_for_ever_is_left_to_its_lease() {
-    let refuses =
-        |_| -> Script { Box::new(|at, _, _| (at == StoreOperation::Settle).then_some(Trouble::Refused)) };
-    let scene = scene(refuses, |options| options).await;
-    let id = scene.enqueue(work("good", 0)).await;
-    let report = scene.kit.advance(SECOND * 29).await;
-    assert_eq!((report.lost, report.succeeded), (1, 0));
-    assert_eq!(scene.record(id).await.state, JobState::Running);
-    assert_eq!(scene.kit.advance(SECOND).await.recovered, 1, "nothing is lost: it runs again");
-}
-
-#[tokio::test]
 async fn a_stop_during_the_start_wins() {
     let (kit, store) = (TestKit::new(), MemoryStore::new());
     let env = kit.env();
@@ -361,18 +349,22 @@ async fn a_stop_does_not_outlast_its_drain_because_the_store_is_down() {
 }
 
 #[tokio::test]
-async fn a_slot_that_settles_takes_no_job_meanwhile() {
+async fn nothing_is_claimed_for_a_slot_that_is_settling() {
     let down = |_| -> Script {
         Box::new(|at, count, _| (at == StoreOperation::Settle && count < 10).then_some(Trouble::Error))
     };
-    let scene = scene(down, |options| options.read_ahead(Duration::ZERO)).await;
-    for number in 0..5 {
-        let _ = scene.enqueue(work(&number.to_string(), 0)).await;
-        let _ = scene.kit.advance(SECOND).await;
-    }
-    let report = scene.kit.advance(SECOND * 60).await;
-    assert_eq!(report.released, 0, "nothing was claimed that no slot could take");
-    assert_eq!(scene.jobs.stats().succeeded, 5);
+    let scene = scene(down, |options| options.queue("other", 1).read_ahead(Duration::ZERO)).await;
+    let first = scene.enqueue(work("first", 0)).await;
+    let _ = scene.kit.settle().await;
+    let second = scene.enqueue(work("second", 0)).await;
+    let options = EnqueueOptions::new().queue("other");
+    let _ = scene.jobs.manager().enqueue_with(work("third", 0), options).await.expect("enqueued");
+    let _ = scene.kit.settle().await;
+    assert_eq!(scene.log(), ["start first", "end first", "start third", "end third"]);
+    assert_eq!(scene.record(first).await.state, JobState::Running, "the store was not told");
+    assert_eq!(scene.record(second).await.state, JobState::Waiting, "its slot has no time for it");
+    let _ = scene.kit.advance(SECOND * 60).await;
+    assert_eq!((scene.jobs.stats().succeeded, scene.jobs.stats().released), (3, 0));
 }
 
 #[tokio::test]

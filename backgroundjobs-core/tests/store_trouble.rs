@@ -274,3 +274,14 @@ async fn a_stop_while_the_store_is_down_names_what_could_not_be_settled() {
     assert!(error.to_string().contains("how 1 jobs ended"), "{error}");
     assert_eq!(scene.kit.advance(SECOND * 600).await.steps.next_timer, None);
 }
+
+#[tokio::test]
+async fn an_outcome_that_is_refused_for_ever_is_left_to_its_lease() {
+    let scene =
+        scene(|operation, _, _| (operation == StoreOperation::Settle).then_some(Trouble::Refused)).await;
+    let id = scene.enqueue(work("good", 0)).await;
+    let report = scene.kit.advance(SECOND * 29).await;
+    assert_eq!((report.lost, report.succeeded), (1, 0));
+    assert_eq!(scene.record(id).await.state, JobState::Running);
+    assert_eq!(scene.kit.advance(SECOND).await.recovered, 1, "nothing is lost: it runs again");
+}

@@ -54,7 +54,6 @@ impl TestKit {
     }
 
     /// A kit put together by hand.
-    #[must_use]
     pub const fn builder() -> TestKitBuilder {
         TestKitBuilder { seed: None, start_at: None, jitter: false }
     }
