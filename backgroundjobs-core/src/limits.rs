@@ -54,10 +54,10 @@ pub const EARLY_CANCELS: usize = 1_000;
 pub const REFUSED_TRIES: u8 = 5;
 /// The most slots of one queue.
 pub const MAX_SLOTS: usize = 100_000;
-/// Time between cancelling a run's token and dropping the run.
-pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// What a stop gives store calls that are still in flight after its deadline.
 pub const LAST_CALLS: Duration = Duration::from_secs(1);
+/// Time between cancelling a run's token and dropping the run.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// Rows one recover or prune call may touch.
 pub const UPKEEP_BATCH: u32 = 1_000;
 /// Settled jobs after which old finished jobs are pruned.
