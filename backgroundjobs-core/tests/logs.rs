@@ -59,18 +59,42 @@ impl Lines {
     }
 }
 
+impl Lines {
+    /// Collects what is logged on this thread while the guard lives.
+    fn collect(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::DEBUG)
+            .without_time()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_a_timeout_is_warned_about_each_hour() {
+    let lines = Lines::default();
+    let _guard = lines.collect();
+    let kit = TestKit::new();
+    let sleeps = async |_: SendMail, ctx: JobContext| {
+        ctx.sleep(Duration::from_secs(3 * 3_600 + 60)).await;
+        Ok(())
+    };
+    let builder = BackgroundJobs::builder(|options| options.use_in_memory()).register_fn(sleeps);
+    let jobs = kit.start(builder).await;
+    let mail = SendMail { password: String::new(), luck: 0 };
+    let id = jobs.manager().enqueue(mail).await.expect("enqueued").id.to_string();
+    assert_eq!(kit.advance(Duration::from_secs(4 * 3_600)).await.succeeded, 1);
+    let warned = lines.of_job(&id, "WARN", "still running and without a timeout");
+    assert_eq!(warned.len(), 3, "{}", lines.text());
+}
+
 #[tokio::test]
 async fn a_run_logs_its_start_its_end_and_what_follows() {
     let lines = Lines::default();
-    let writer = lines.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(Level::DEBUG)
-        .without_time()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let _guard = lines.collect();
     let kit = TestKit::new();
     let jobs = kit
         .start(

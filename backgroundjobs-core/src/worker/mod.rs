@@ -24,7 +24,7 @@ mod upkeep;
 mod verdict;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -83,6 +83,7 @@ struct Shared {
     stopping: CancellationToken,
     /// Every run is told to stop.
     interrupted: AtomicBool,
+    slots_left: AtomicUsize,
     /// The services end.
     closing: CancellationToken,
 }
@@ -102,6 +103,7 @@ impl Worker {
             stats: Stats::default(),
             stopping: CancellationToken::new(),
             interrupted: AtomicBool::new(false),
+            slots_left: AtomicUsize::new(slots),
             closing: CancellationToken::new(),
             door: parts.door,
             registry: parts.registry,
@@ -151,13 +153,22 @@ fn spawn_slots(shared: &Arc<Shared>) -> Vec<TaskHandle> {
     let mut tasks = Vec::new();
     for (index, (queue, slots)) in shared.board.queues().into_iter().enumerate() {
         for slot in 0..slots {
-            let shared = shared.clone();
-            let name = format!("slot {queue}/{slot}");
-            tasks
-                .push(shared.door.env().clone().spawn(name, async move { slot::work(&shared, index).await }));
+            let counted = CountSlot(shared.clone());
+            let task = async move { slot::work(&counted.0, index).await };
+            tasks.push(shared.door.env().spawn(format!("slot {queue}/{slot}"), task));
         }
     }
     tasks
+}
+
+/// Counts a slot as there until it ends, however it ends.
+struct CountSlot(Arc<Shared>);
+
+impl Drop for CountSlot {
+    fn drop(&mut self) {
+        self.0.slots_left.fetch_sub(1, Ordering::SeqCst);
+        self.0.runs.ended.notify_waiters();
+    }
 }
 
 macro_rules! service {

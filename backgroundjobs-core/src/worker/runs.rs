@@ -23,8 +23,8 @@ pub(super) struct Runs {
     pub(super) first: Notify,
     /// Wakes the lease keeper: leases are to be renewed at once.
     pub(super) renew: Notify,
-    /// Wakes a stop that waits for handlers to end.
-    pub(super) handler_ended: Notify,
+    /// Wakes a stop that waits for handlers and slots to end.
+    pub(super) ended: Notify,
 }
 
 /// The claims of one job: the latest, and those it displaced whose handler has not ended. More than one means

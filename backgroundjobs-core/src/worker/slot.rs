@@ -120,7 +120,7 @@ async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
 fn end(shared: &Shared, run: &Run) {
     run.end();
     if shared.stopping.is_cancelled() {
-        shared.runs.handler_ended.notify_waiters();
+        shared.runs.ended.notify_waiters();
     }
 }
 

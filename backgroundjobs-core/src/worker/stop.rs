@@ -1,6 +1,7 @@
 //! How a worker stops: claim no more, let runs end, tell them to stop, drop them, hand back, report.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::runs::Run;
@@ -66,7 +67,7 @@ impl Worker {
             settled_by = settled_by.max(env.now() + grace.max(LAST_CALLS));
         }
         let still_running = self.still_running();
-        self.slots_ended_by(settled_by, still_running.len()).await;
+        slots_ended_by(shared, settled_by, still_running.len()).await;
         tokio::select! {
             biased;
             () = shared.settler.emptied() => {}
@@ -84,29 +85,12 @@ impl Worker {
         self.shared.runs.all_running().into_iter().map(left).collect()
     }
 
-    /// Waits until all slots have ended but the `stuck` ones that a handler blocks. Says whether they did.
-    async fn slots_ended_by(&self, deadline: Timestamp, stuck: usize) -> bool {
-        let env = self.shared.door.env();
-        let mut left = self.slots.len();
-        for slot in &self.slots {
-            if left <= stuck {
-                return true;
-            }
-            tokio::select! {
-                biased;
-                () = slot.ended() => left -= 1,
-                () = env.sleep_until(deadline) => {}
-            }
-        }
-        left <= stuck
-    }
-
     /// Gives what still waits for the store a last moment, and names what does not end in it.
     async fn calls_in_flight(&self, stuck: usize) -> Vec<&'static str> {
         let env = self.shared.door.env();
         let deadline = env.now() + LAST_CALLS;
         let mut names = Vec::new();
-        if !self.slots_ended_by(deadline, stuck).await {
+        if !slots_ended_by(&self.shared, deadline, stuck).await {
             names.push("slot");
         }
         for (name, task) in &self.services {
@@ -122,9 +106,20 @@ impl Worker {
 
 /// Waits until no handler runs. Says whether that came before `deadline`.
 async fn handlers_ended_by(shared: &Shared, deadline: Timestamp) -> bool {
+    ended_by(shared, deadline, || shared.runs.all_running().is_empty() && !shared.board.is_starting_one())
+        .await
+}
+
+/// Waits until all slots have ended but the `stuck` ones that a handler blocks. Says whether that came before
+/// `deadline`.
+async fn slots_ended_by(shared: &Shared, deadline: Timestamp, stuck: usize) -> bool {
+    ended_by(shared, deadline, || shared.slots_left.load(Ordering::SeqCst) <= stuck).await
+}
+
+async fn ended_by(shared: &Shared, deadline: Timestamp, have_ended: impl Fn() -> bool) -> bool {
     loop {
-        let ended = shared.runs.handler_ended.notified();
-        if shared.runs.all_running().is_empty() && !shared.board.is_starting_one() {
+        let ended = shared.runs.ended.notified();
+        if have_ended() {
             return true;
         }
         tokio::select! {

@@ -36,6 +36,8 @@ type Script = Box<dyn FnMut(StoreOperation, u32, &str) -> Option<Trouble> + Send
 /// A memory store whose calls fail as a script says: (operation, how manyth call of it, the request).
 pub(crate) struct TroubledStore {
     inner: MemoryStore,
+    /// Without a hub, as if it lay in another process; polled.
+    deaf: bool,
     script: Mutex<Script>,
     calls: Mutex<BTreeMap<String, u32>>,
 }
@@ -45,7 +47,13 @@ impl TroubledStore {
         inner: MemoryStore,
         script: impl FnMut(StoreOperation, u32, &str) -> Option<Trouble> + Send + 'static,
     ) -> Self {
-        Self { inner, script: Mutex::new(Box::new(script)), calls: Mutex::default() }
+        Self { inner, deaf: false, script: Mutex::new(Box::new(script)), calls: Mutex::default() }
+    }
+
+    /// A store without trouble that must be polled.
+    #[allow(dead_code, reason = "each test that includes this module uses a part of it")]
+    pub(crate) fn deaf(inner: MemoryStore) -> Self {
+        Self { deaf: true, ..Self::new(inner, |_, _, _| None) }
     }
 
     async fn call<T>(
@@ -95,7 +103,7 @@ macro_rules! forward {
         #[async_trait]
         impl JobStore for TroubledStore {
             fn profile(&self) -> StoreProfile {
-                self.inner.profile()
+                if self.deaf { StoreProfile::shared("deaf") } else { self.inner.profile() }
             }
 
             async fn prepare(&self) -> Result<(), StoreError> {
@@ -111,7 +119,7 @@ macro_rules! forward {
             }
 
             fn local_hub(&self) -> Option<&WakeHub> {
-                self.inner.local_hub()
+                self.inner.local_hub().filter(|_| !self.deaf)
             }
 
             fn remote_wakes(&self) -> Option<&dyn RemoteWakes> {
