@@ -48,6 +48,8 @@ pub const MAX_ERROR_BYTES: usize = 8 * 1024;
 pub const MAX_ERRORS_PER_JOB: usize = 25;
 /// Jobs of one insert call of `enqueue_many`.
 pub const INSERT_CHUNK: usize = 1_000;
+/// Args of one insert call of `enqueue_many`, in bytes, after which the chunk ends.
+pub const INSERT_CHUNK_BYTES: usize = 16 * 1024 * 1024;
 /// Cancels of unknown jobs that are remembered while a claim may be about to bring them.
 pub const EARLY_CANCELS: usize = 1_000;
 /// Times an outcome is offered to a store that refuses it, before it is left to its lease.

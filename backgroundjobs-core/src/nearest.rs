@@ -1,8 +1,8 @@
 //! The name somebody may have meant.
 
-/// The known name that is most like `name`, if one is like it at all (a third of its characters may differ).
+/// The known name that is most like `name`, if one is like it at all (a third of its characters, rounded up, may differ).
 pub(crate) fn nearest(name: &str, known: &[String]) -> Option<String> {
-    let limit = name.chars().count() / 3;
+    let limit = name.chars().count().div_ceil(3);
     known
         .iter()
         .map(|candidate| (distance(name, candidate), candidate))

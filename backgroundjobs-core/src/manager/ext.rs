@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::{EnqueueError, EnqueueManyError, EnqueueOptions, Enqueued, JobDraft, JobManager, SubmitError};
-use crate::limits::INSERT_CHUNK;
+use crate::limits::{INSERT_CHUNK, INSERT_CHUNK_BYTES};
 use crate::{JobArgs, Timestamp};
 
 /// The typed verbs that every manager has; in the prelude.
@@ -60,7 +60,8 @@ pub trait JobManagerExt: JobManager {
         }
     }
 
-    /// Enqueues a job for each args, in chunks of 1,000 that are stored all or nothing.
+    /// Enqueues a job for each args, in chunks of 1,000 (fewer where their args come to 16 MiB) that are stored
+    /// all or nothing.
     ///
     /// # Errors
     /// [`EnqueueManyError`] has what was stored before, and which job failed why.
@@ -130,10 +131,14 @@ fn draft<A: JobArgs>(args: &A, options: EnqueueOptions) -> Result<JobDraft, Enqu
 fn next_chunk<A: JobArgs>(
     args: &mut (impl Iterator<Item = A> + Send),
 ) -> Result<Vec<JobDraft>, (usize, EnqueueError)> {
-    args.take(INSERT_CHUNK)
-        .enumerate()
-        .map(|(index, args)| draft(&args, EnqueueOptions::new()).map_err(|error| (index, error)))
-        .collect()
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    while chunk.len() < INSERT_CHUNK && bytes < INSERT_CHUNK_BYTES {
+        let Some(args) = args.next() else { break };
+        let draft = draft(&args, EnqueueOptions::new()).map_err(|error| (chunk.len(), error))?;
+        bytes += draft.args.as_str().len();
+        chunk.push(draft);
+    }
+    Ok(chunk)
 }
 
 fn stopped_at(stored: Vec<Enqueued>, index: usize, source: EnqueueError) -> EnqueueManyError {

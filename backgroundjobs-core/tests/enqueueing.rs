@@ -1,0 +1,244 @@
+//! Enqueueing: what it answers, and the words of its errors.
+
+use std::time::Duration;
+
+use backgroundjobs_core::prelude::*;
+use backgroundjobs_core::{Builder, EnqueueError, JobState, KeyHold, Priority, RequeueStatus, Timestamp};
+use backgroundjobs_memory::prelude::*;
+use backgroundjobs_testing::TestKit;
+use serde::{Deserialize, Serialize};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Work {
+    text: String,
+}
+
+impl JobArgs for Work {
+    const KIND: &'static str = "work";
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wrok;
+
+impl JobArgs for Wrok {
+    const KIND: &'static str = "wrok";
+}
+
+fn work(text: &str) -> Work {
+    Work { text: text.to_owned() }
+}
+
+async fn handler(work: Work, _: JobContext) -> JobResult {
+    if work.text == "fail" { Err(JobError::permanent("as asked")) } else { Ok(()) }
+}
+
+fn builder() -> Builder {
+    BackgroundJobs::builder(|options| options.use_in_memory().queue("default", 2).queue("mail", 2))
+        .register_fn(handler)
+}
+
+#[tokio::test]
+async fn an_unknown_kind_or_queue_is_an_error_that_names_what_is_meant() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let error = manager.enqueue(Wrok).await.expect_err("nobody runs it").to_string();
+    assert_eq!(
+        error,
+        "nothing here runs jobs of kind \"wrok\" (known: work); did you mean \"work\"?; register a handler \
+         for it, or say options.producer_only() where another program runs it"
+    );
+    let queue = EnqueueOptions::new().queue("mial");
+    let error = manager.enqueue_with(work("x"), queue).await.expect_err("nobody serves it").to_string();
+    assert_eq!(
+        error,
+        "nothing here serves the queue \"mial\" for work (served: default, mail); did you mean \"mail\"?; \
+         add it with options.queue(\"mial\", slots)"
+    );
+    let blank = EnqueueOptions::new().queue(" ");
+    let error = manager.enqueue_with(work("x"), blank).await.expect_err("no name");
+    assert!(matches!(error, EnqueueError::Name { what: "queue", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_only_enqueues_may_enqueue_anything() {
+    let kit = TestKit::new();
+    let jobs = kit.build(BackgroundJobs::builder(|options| options.use_in_memory().producer_only()));
+    let queue = EnqueueOptions::new().queue("anywhere");
+    assert!(jobs.manager().enqueue_with(Wrok, queue).await.expect("enqueued").is_new);
+    let declared = BackgroundJobs::builder(|options| options.use_in_memory().produces::<Wrok>());
+    let jobs = kit.build(declared);
+    assert!(jobs.manager().enqueue(Wrok).await.expect("enqueued").is_new);
+    let error = jobs.manager().enqueue(work("x")).await.expect_err("not declared");
+    assert!(matches!(error, EnqueueError::UnknownKind { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_with_its_size() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let error = manager.enqueue(work(&"x".repeat(1 << 20))).await.expect_err("too large").to_string();
+    assert!(error.contains("the args of work have 1048587 bytes of JSON, 1048576 are allowed"), "{error}");
+    let note = EnqueueOptions::new().metadata("trace", "x".repeat(20_000));
+    let error = manager.enqueue_with(work("x"), note).await.expect_err("too large").to_string();
+    assert!(error.contains("metadata of work has 20005 bytes"), "{error}");
+    for key in ["", "a\nb", &"k".repeat(2_000)] {
+        let error = manager.enqueue_with(work("x"), EnqueueOptions::new().unique(key)).await;
+        assert!(matches!(error, Err(EnqueueError::UniqueKey { .. })), "{key:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_unique_job_is_stored_once_while_its_key_is_held() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let unique = || EnqueueOptions::new().unique("user-1").delay(SECOND);
+    let first = manager.enqueue_with(work("a"), unique()).await.expect("enqueued");
+    let second = manager.enqueue_with(work("b"), unique()).await.expect("answered");
+    assert!(first.is_new && !second.is_new && first.id == second.id);
+    assert_eq!(kit.advance(SECOND).await.succeeded, 1);
+    assert!(manager.enqueue_with(work("c"), unique()).await.expect("enqueued").is_new, "it was let go");
+    let hour = || EnqueueOptions::new().unique_for("report", KeyHold::For(SECOND * 3_600));
+    assert!(manager.enqueue_with(work("d"), hour()).await.expect("enqueued").is_new);
+    let _ = kit.advance(SECOND * 3_599).await;
+    assert!(!manager.enqueue_with(work("e"), hour()).await.expect("answered").is_new);
+    let _ = kit.advance(SECOND).await;
+    assert!(manager.enqueue_with(work("f"), hour()).await.expect("enqueued").is_new);
+}
+
+#[tokio::test]
+async fn an_enqueue_with_an_id_can_be_repeated_and_not_misused() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let id = kit.env().job_id();
+    let options = || EnqueueOptions::new().id(id);
+    assert!(manager.enqueue_with(work("a"), options()).await.expect("enqueued").is_new);
+    let again = manager.enqueue_with(work("a"), options()).await.expect("answered");
+    assert_eq!((again.id, again.is_new), (id, false));
+    let error = manager.enqueue_with(work("b"), options()).await.expect_err("other args");
+    assert!(matches!(error, EnqueueError::IdTaken { id: taken, .. } if taken == id), "{error}");
+    assert_eq!(kit.settle().await.succeeded, 1);
+}
+
+#[tokio::test]
+async fn many_jobs_go_in_chunks_and_a_failure_says_what_was_stored() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let mut seen = Vec::new();
+    let args = (0..2_500).map(|number| work(&number.to_string()));
+    let stored = manager.enqueue_many_with(args, |progress| seen.push(progress)).await.expect("enqueued");
+    let steps: Vec<_> = seen.iter().map(|progress| (progress.done, progress.total)).collect();
+    assert_eq!(steps, [(1_000, Some(2_500)), (2_000, Some(2_500)), (2_500, Some(2_500))]);
+    assert!(stored.is_sorted_by_key(|enqueued| enqueued.id), "ids grow with the batch");
+    let large = "x".repeat(1 << 20);
+    let args = (0..2_500).map(|number| work(if number == 1_234 { &large } else { "x" }));
+    let error = manager.enqueue_many(args).await.expect_err("one is too large");
+    assert_eq!((error.stored.len(), error.index), (1_000, 1_234));
+    assert!(matches!(error.source, EnqueueError::ArgsTooLarge { .. }));
+    assert_eq!(kit.settle().await.succeeded, 3_500);
+    assert!(manager.enqueue_many(Vec::<Work>::new()).await.expect("nothing to do").is_empty());
+    // An iterator that promises more than there is memory for.
+    let endless = std::iter::repeat_with(|| work(&large));
+    assert_eq!(manager.enqueue_many(endless).await.expect_err("the first fails").index, 0);
+}
+
+#[tokio::test]
+async fn an_instant_may_be_past_and_a_delay_may_be_for_ever() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let past = manager.enqueue_at(work("past"), Timestamp::UNIX_EPOCH).await.expect("enqueued").id;
+    let never = manager.enqueue_in(work("never"), Duration::MAX).await.expect("enqueued").id;
+    assert_eq!(kit.advance(SECOND * 1_000_000).await.succeeded, 1);
+    let state = async |id| manager.get(id).await.expect("answers").expect("kept");
+    assert_eq!(state(past).await.state, JobState::Succeeded);
+    assert_eq!(state(never).await.run_at, Timestamp::MAX);
+    let error = kit.run(jobs.wait_until_idle(SECOND)).await.expect_err("one waits").to_string();
+    assert_eq!(
+        error,
+        "not idle within 1s: 1 jobs wait and 0 run; the next one is due at 9999-12-31T23:59:59.999999Z"
+    );
+}
+
+#[tokio::test]
+async fn a_failed_job_can_be_put_back() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let manager = jobs.manager();
+    let options = EnqueueOptions::new().priority(Priority::HIGHEST).queue("mail").max_attempts(1);
+    let id = manager.enqueue_with(work("fail"), options).await.expect("enqueued").id;
+    assert_eq!(kit.settle().await.failed, 1);
+    let status = manager.requeue(id).await.expect("answers");
+    assert!(matches!(status, RequeueStatus::Requeued(queue) if queue == "mail"));
+    assert_eq!(kit.settle().await.failed, 1, "it is woken and runs again");
+    let record = manager.get(id).await.expect("answers").expect("kept");
+    assert_eq!((record.attempts, record.generation, record.failures.len()), (1, 2, 2));
+    assert_eq!(manager.requeue(kit.env().job_id()).await.expect("answers"), RequeueStatus::Unknown);
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_the_line_to_write() {
+    #[derive(Serialize, Deserialize)]
+    struct Lost;
+    impl JobArgs for Lost {
+        const KIND: &'static str = "lost";
+        const ALIASES: &'static [&'static str] = &["work", "bad\nname"];
+        fn options() -> JobOptions {
+            JobOptions::new().queue("nowhere").timeout(Duration::ZERO)
+        }
+    }
+    let error = BackgroundJobs::builder(|options| {
+        options.queue("a", 0).queue("b", 1).queue("b", 2).queue("", 1).lease(SECOND, SECOND)
+    })
+    .timeout(SECOND)
+    .register_fn(handler)
+    .register_fn(async |_: Lost, _| Ok(()))
+    .build()
+    .expect_err("nearly everything is wrong");
+    let text = error.to_string();
+    for part in [
+        ".timeout(..) stands before the first .register(..)",
+        "no store is named: write options.use_in_memory()",
+        "the queue \"b\" is named twice",
+        "\"\" cannot be the name of a queue: the name is blank",
+        "two handlers for \"work\"",
+        "\"lost\" cannot be the name of a kind: the name \"bad\\nname\" has a control character at byte 3",
+        "the timeout of \"lost\" is zero",
+        "\"lost\" goes to the queue \"nowhere\", which is not named: add options.queue(\"nowhere\", slots)",
+        "a lease of 1s renewed every 1s",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in: {text}");
+    }
+    assert_eq!(error.problems().len(), 9, "{text}");
+    let two = BackgroundJobs::builder(|options| options.use_in_memory().use_in_memory().queue("a", 0))
+        .register_fn(handler)
+        .build()
+        .expect_err("two stores, a queue that nobody serves")
+        .to_string();
+    assert!(two.contains("2 stores are named") && two.contains("\"a\" has 0 slots"), "{two}");
+    let none = BackgroundJobs::builder(|options| options.use_in_memory()).build().expect_err("no handler");
+    assert!(none.to_string().contains("there is no handler: call .register(..)"), "{none}");
+    let both = BackgroundJobs::builder(|options| options.use_in_memory().producer_only())
+        .register_fn(handler)
+        .build()
+        .expect_err("a producer with a handler");
+    assert!(both.to_string().contains("options.producer_only() runs nothing"), "{both}");
+}
+
+#[test]
+fn a_start_without_a_runtime_says_where_to_call_it() {
+    let jobs = builder().build().expect("built");
+    let mut start = std::pin::pin!(jobs.start());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = start.as_mut().poll(&mut context) else { panic!("an error") };
+    assert_eq!(
+        error.to_string(),
+        "there is no tokio runtime here: call start() inside #[tokio::main] or Runtime::block_on"
+    );
+}
