@@ -29,9 +29,10 @@ pub(super) fn counts_lines(place: &Place) -> Result<(), String> {
     let input = Input::with_bad_lines();
     let path = write_input(place, "names.txt", &input.bytes)?;
     let mut command = place.program(NAME);
-    command.arg(&path).stdin(Stdio::null());
+    command.arg("--print").arg(&path).stdin(Stdio::null());
     let finished = Running::start(NAME, command)?.finish(LIMIT)?;
     expect_totals(&finished, GOOD_LINES, input.bad_lines.len())?;
+    expect_each_name_once(&finished)?;
     for bad_line in &input.bad_lines {
         bad_line.expect_reported(&finished)?;
     }
@@ -134,9 +135,7 @@ struct BadLine {
 
 impl Input {
     fn with_bad_lines() -> Self {
-        let mut lines: Vec<Vec<u8>> =
-            (1..GOOD_LINES).map(|number| format!("user {number}").into_bytes()).collect();
-        lines.push(vec![b'x'; MAX_LINE_BYTES]);
+        let mut lines: Vec<Vec<u8>> = good_names().map(String::into_bytes).collect();
         let bad: [(usize, Vec<u8>, &[&str]); 3] = [
             (3, Vec::new(), &["blank", "empty"]),
             (50_001, vec![b'x'; MAX_LINE_BYTES + 1], &["long", "bytes", "KiB"]),
@@ -169,6 +168,28 @@ impl BadLine {
             finished.quote()
         ))
     }
+}
+
+/// The program prints each name as it registers it: every good line once, in whatever order.
+fn expect_each_name_once(finished: &Finished) -> Result<(), String> {
+    let mut printed: Vec<&str> = finished.stdout.lines().collect();
+    printed.pop();
+    printed.sort_unstable();
+    let mut names: Vec<String> = good_names().collect();
+    names.sort_unstable();
+    if printed == names {
+        return Ok(());
+    }
+    let different = printed.iter().zip(&names).find(|(printed, name)| **printed != name.as_str());
+    Err(format!(
+        "{} names are printed, {} expected; first difference: {different:?}",
+        printed.len(),
+        names.len()
+    ))
+}
+
+fn good_names() -> impl Iterator<Item = String> {
+    (1..GOOD_LINES).map(|number| format!("user {number}")).chain(["x".repeat(MAX_LINE_BYTES)])
 }
 
 fn expect_totals(finished: &Finished, registered: usize, skipped: usize) -> Result<(), String> {
