@@ -417,3 +417,19 @@ async fn a_registrations_policy_leaves_the_attempts_of_the_args_type_alone() {
     let report = kit.advance(SECOND * 60).await;
     assert_eq!((report.retried, report.failed), (1, 1));
 }
+
+#[tokio::test]
+async fn an_outcome_that_comes_while_another_slot_settles_its_last_is_told_too() {
+    let slow = |env: Env| -> Script {
+        Box::new(move |at, _, _| (at == StoreOperation::Settle).then(|| Trouble::Slow(env.clone(), SECOND)))
+    };
+    let scene = scene(slow, |options| options.queue("other", 1).read_ahead(Duration::ZERO)).await;
+    let first = scene.enqueue(work("first", 5)).await;
+    let options = EnqueueOptions::new().queue("other");
+    let second = scene.jobs.manager().enqueue_with(work("second", 5), options).await.expect("enqueued").id;
+    let _ = scene.kit.settle().await;
+    let report = scene.kit.run(scene.jobs.stop(SECOND * 25)).await.expect("both outcomes are stored");
+    assert_eq!((report.finished, report.is_clean()), (2, true));
+    assert_eq!(scene.record(first).await.state, JobState::Succeeded);
+    assert_eq!(scene.record(second).await.state, JobState::Succeeded);
+}

@@ -121,6 +121,8 @@ impl Settler {
         state.waiting.extend(left);
         drop(state);
         self.room.notify_waiters();
+        // What came meanwhile saw a call in flight and told nobody.
+        self.nudge();
         true
     }
 

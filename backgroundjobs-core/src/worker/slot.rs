@@ -42,7 +42,6 @@ pub(super) async fn work(shared: &Shared, queue: usize) {
                 shared.board.occupy(queue);
                 shared.settler.drive(shared).await;
                 shared.board.vacate(queue);
-                shared.settler.nudge();
             }
             Next::Wait => wait(shared, queue).await,
         }
