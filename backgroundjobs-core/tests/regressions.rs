@@ -56,9 +56,13 @@ impl fmt::Display for Unspeakable {
 
 impl std::error::Error for Unspeakable {}
 
+fn log_of_starts(log: &Log, name: &str) -> usize {
+    log.lock().iter().filter(|line| **line == format!("start {name}")).count()
+}
+
 async fn handler(log: Log, work: Work, ctx: JobContext) -> JobResult {
     log.lock().push(format!("start {}", work.name));
-    let _end = LogEnd(log, work.name.clone());
+    let end = LogEnd(log, work.name.clone());
     match work.name.as_str() {
         "unspeakable" => Err(Unspeakable.into()),
         "snooze" if ctx.now().as_micros() % 100_000_000 < 5_000_000 => Err(JobError::snooze(SECOND * 10)),
@@ -67,6 +71,10 @@ async fn handler(log: Log, work: Work, ctx: JobContext) -> JobResult {
             Err(JobError::snooze(SECOND))
         }
         "deaf" => std::future::pending().await,
+        "again" if log_of_starts(&end.0, "again") == 1 => {
+            ctx.sleep(SECOND * work.seconds).await;
+            Err(JobError::snooze(Duration::ZERO))
+        }
         _ => {
             ctx.sleep(SECOND * work.seconds).await;
             Ok(())
@@ -432,4 +440,155 @@ async fn an_outcome_that_comes_while_another_slot_settles_its_last_is_told_too()
     assert_eq!((report.finished, report.is_clean()), (2, true));
     assert_eq!(scene.record(first).await.state, JobState::Succeeded);
     assert_eq!(scene.record(second).await.state, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_wake_of_one_queue_while_another_is_claimed_for_is_not_lost() {
+    let slow = |env: Env| -> Script {
+        Box::new(move |at, count, _| {
+            (at == StoreOperation::Claim && count == 2).then(|| Trouble::SlowReply(env.clone(), SECOND))
+        })
+    };
+    let scene = scene(slow, |options| options.queue("other", 1)).await;
+    let _ = scene.kit.settle().await;
+    let _ = scene.enqueue(work("long", 3_600)).await;
+    let _ = scene.kit.settle().await;
+    let options = EnqueueOptions::new().queue("other");
+    let other = scene.jobs.manager().enqueue_with(work("other", 0), options).await.expect("enqueued").id;
+    let _ = scene.kit.advance(SECOND * 60).await;
+    assert_eq!(scene.record(other).await.state, JobState::Succeeded);
+}
+
+#[tokio::test]
+async fn an_alarm_that_rings_while_a_claim_is_in_flight_does_not_spin() {
+    let down = |_| -> Script {
+        Box::new(|at, count, _| {
+            (at == StoreOperation::Claim && (2..9).contains(&count)).then_some(Trouble::Error)
+        })
+    };
+    let scene = scene(down, |options| options.queue("other", 1)).await;
+    let _ = scene.kit.settle().await;
+    let later = EnqueueOptions::new().queue("other").delay(SECOND * 3);
+    let _ = scene.jobs.manager().enqueue_with(work("later", 0), later).await.expect("enqueued");
+    let _ = scene.kit.settle().await;
+    let _ = scene.enqueue(work("now", 0)).await;
+    let report = scene.kit.advance(SECOND * 60).await;
+    assert_eq!((report.succeeded, report.store_errors), (2, 7));
+}
+
+#[tokio::test]
+async fn a_lease_that_was_lost_takes_no_later_claim_of_its_job_along() {
+    let slow = |env: Env| -> Script {
+        Box::new(move |at, count, _| {
+            let wait = || Trouble::Slow(env.clone(), Duration::from_millis(1_500));
+            (at == StoreOperation::Renew && count == 1).then(wait)
+        })
+    };
+    let options = |options: Options| options.read_ahead(SECOND * 100).lease(SECOND * 30, SECOND);
+    let scene = scene(slow, options).await;
+    for _ in 0..20 {
+        let _ = scene.enqueue(work("quick", 0)).await;
+    }
+    let _ = scene.kit.settle().await;
+    let id = scene.enqueue(work("again", 2)).await;
+    let _ = scene.kit.advance(Duration::from_millis(1_500)).await;
+    let _ = scene.enqueue(work("busy", 1)).await;
+    let _ = scene.jobs.manager().enqueue_in(work("look", 0), SECOND * 3 / 5).await.expect("enqueued");
+    let report = scene.kit.advance(SECOND * 12).await;
+    let record = scene.record(id).await;
+    assert_eq!((record.state, record.crashes, report.lost), (JobState::Succeeded, 0, 0));
+    assert!(record.generation >= 2, "it was claimed again");
+}
+
+#[tokio::test]
+async fn a_cancel_is_not_remembered_against_a_job_that_was_put_back() {
+    let (kit, store, log) = (TestKit::new(), MemoryStore::new(), Log::default());
+    let build = || {
+        BackgroundJobs::builder(|options| options.use_store(store.clone()).queue("default", 1))
+            .register_fn_with(log.clone(), handler)
+    };
+    let one = kit.start(build()).await;
+    let _ = kit.settle().await;
+    let id = one.manager().enqueue(work("deaf", 0)).await.expect("enqueued").id;
+    let _ = kit.settle().await;
+    let two = kit.start(build()).await;
+    let _ = kit.settle().await;
+    assert_eq!(one.manager().cancel(id).await.expect("answers"), CancelStatus::Requested);
+    assert_eq!(kit.advance(SECOND * 10).await.cancelled, 1);
+    assert!(kit.run(one.stop(SECOND)).await.expect("stopped").is_clean());
+    let _ = two.manager().requeue(id).await.expect("answers");
+    let _ = kit.settle().await;
+    assert_eq!(store.get(&[id]).await.expect("answers")[0].as_ref().expect("kept").state, JobState::Running);
+    assert_eq!(log_of_starts(&log, "deaf"), 2);
+}
+
+#[tokio::test]
+async fn a_claim_of_the_claimer_that_is_answered_after_the_stop_goes_back() {
+    let hangs = |env: Env| -> Script {
+        Box::new(move |at, count, _| {
+            (at == StoreOperation::Claim && count > 1).then(|| Trouble::Slow(env.clone(), SECOND * 20))
+        })
+    };
+    let scene = scene(hangs, |options| options).await;
+    let _ = scene.kit.settle().await;
+    let id = scene.jobs.manager().enqueue_in(work("a", 0), SECOND).await.expect("enqueued").id;
+    let _ = scene.kit.advance(SECOND * 2).await;
+    let report = scene.kit.run(scene.jobs.stop(SECOND * 5)).await.expect("stopped");
+    assert_eq!(report.calls_in_flight, ["claimer"]);
+    let _ = scene.kit.advance(SECOND * 20).await;
+    let record = scene.record(id).await;
+    assert_eq!((record.state, record.crashes, record.generation), (JobState::Waiting, 0, 1));
+}
+
+#[tokio::test]
+async fn refused_outcomes_do_not_hold_up_the_others() {
+    let refuses = |_| -> Script {
+        Box::new(|at, _, request| {
+            (at == StoreOperation::Settle && request.contains("Release")).then_some(Trouble::Refused)
+        })
+    };
+    let scene = scene(refuses, |options| options.queue("other", 1).read_ahead(SECOND * 100)).await;
+    for _ in 0..20 {
+        let _ = scene.enqueue(work("quick", 0)).await;
+    }
+    let _ = scene.kit.settle().await;
+    let _ = scene.enqueue(work("long", 600)).await;
+    for _ in 0..20 {
+        let _ = scene.enqueue(work("quick", 0)).await;
+    }
+    assert!(scene.kit.advance(SECOND * 11 / 10).await.store_errors > 10, "what was read ahead is refused");
+    let options = EnqueueOptions::new().queue("other");
+    let _ = scene.jobs.manager().enqueue_with(work("good", 0), options).await.expect("enqueued");
+    assert_eq!(scene.kit.settle().await.succeeded, 1, "at once");
+}
+
+#[tokio::test]
+async fn a_dropped_worker_hands_back_even_without_a_grace_and_with_an_endless_one() {
+    for (grace, left) in [(Duration::ZERO, JobState::Waiting), (Duration::MAX, JobState::Running)] {
+        let slow = |env: Env| -> Script {
+            Box::new(move |at, _, _| {
+                let wait = || Trouble::Slow(env.clone(), Duration::from_millis(50));
+                (at == StoreOperation::Settle).then(wait)
+            })
+        };
+        let scene = scene(slow, |options| options.cancel_grace(grace)).await;
+        let id = scene.enqueue(work("deaf", 0)).await;
+        let _ = scene.kit.settle().await;
+        let Scene { kit, store, jobs, .. } = scene;
+        drop(jobs);
+        let _ = kit.advance(SECOND * 20).await;
+        let record = store.get(&[id]).await.expect("answers").remove(0).expect("kept");
+        assert_eq!(record.state, left, "grace {grace:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_its_user_had_cancelled_is_not_counted_as_interrupted() {
+    let scene = scene(no_trouble, |options| options).await;
+    let id = scene.enqueue(work("deaf", 0)).await;
+    let _ = scene.kit.settle().await;
+    let _ = scene.jobs.manager().cancel(id).await.expect("answers");
+    let report = scene.kit.run(scene.jobs.stop(SECOND)).await.expect("stopped");
+    assert!(report.interrupted.is_empty() && report.is_clean(), "{report:?}");
+    assert_eq!(scene.record(id).await.state, JobState::Cancelled);
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::claimer::lease_of;
 use super::pace::Pace;
 use crate::limits::{CLAIM_BATCH, READ_AHEAD_AGE};
-use crate::store::{ClaimedJob, QueueDemand};
-use crate::{JobId, QueueName, Timestamp};
+use crate::store::{ClaimedJob, LeaseKey, QueueDemand};
+use crate::{QueueName, Timestamp};
 
 pub(super) struct Board {
     state: Mutex<State>,
@@ -179,9 +180,11 @@ impl Board {
             for_claimer |= queue.alarm_at(supply.next_look);
             queue.buffer.extend(supply.jobs.into_iter().map(|job| ReadAhead { job, since: now }));
             // What no idle slot takes may grow too old.
-            for_claimer |= queue.buffer.len() > queue.idle() || queue.wants_claim(now);
+            for_claimer |= queue.buffer.len() > queue.idle();
             wake.push((demand.index, queue.buffer.len().min(queue.idle())));
         }
+        // Queues that were not asked for, too: their slots saw a claim in flight and went to wait.
+        for_claimer |= state.queues.iter().any(|queue| queue.wants_claim(now));
         drop(state);
         for (index, idle) in wake {
             (0..idle).for_each(|_| self.ready[index].notify_one());
@@ -253,7 +256,14 @@ impl Board {
 
     /// A slot has something to do that is no run: it takes no job meanwhile.
     pub(super) fn occupy(&self, index: usize) {
-        self.state.lock().queues[index].busy += 1;
+        let mut state = self.state.lock();
+        let queue = &mut state.queues[index];
+        queue.busy += 1;
+        if queue.buffer.len() > queue.idle() {
+            // A job was put there for this slot, and may now grow too old.
+            drop(state);
+            self.claimer.notify_one();
+        }
     }
 
     /// It has done that.
@@ -262,9 +272,10 @@ impl Board {
     }
 
     /// Takes a job out that was read ahead, if it is still there.
-    pub(super) fn take_out(&self, id: JobId) -> Option<ClaimedJob> {
+    pub(super) fn take_out(&self, lease: LeaseKey) -> Option<ClaimedJob> {
         self.state.lock().queues.iter_mut().find_map(|queue| {
-            let at = queue.buffer.iter().position(|next| next.job.id == id)?;
+            let is_it = |next: &ReadAhead| lease_of(&next.job) == lease;
+            let at = queue.buffer.iter().position(is_it)?;
             queue.buffer.remove(at).map(|next| next.job)
         })
     }
@@ -292,14 +303,16 @@ impl Board {
 
 impl State {
     fn begin_claim(&mut self, now: Timestamp) -> Option<Vec<Demand>> {
+        // An alarm that has rung becomes a look, whatever else holds: one that stays in the past would wake the
+        // claimer for ever.
+        for queue in &mut self.queues {
+            queue.look |= queue.alarm.take_if(|alarm| *alarm <= now).is_some();
+        }
         if self.claiming || self.closed {
             return None;
         }
         let mut demands = Vec::new();
         for (index, queue) in self.queues.iter_mut().enumerate() {
-            // An alarm that has rung becomes a look, room or not: one that stays in the past would wake the
-            // claimer for ever.
-            queue.look |= queue.alarm.take_if(|alarm| *alarm <= now).is_some();
             if queue.wants_claim(now) {
                 let limit = queue.room().min(CLAIM_BATCH);
                 // Before the store is asked: what comes from now on is seen by the claim or sets these again.

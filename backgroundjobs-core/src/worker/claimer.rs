@@ -29,6 +29,8 @@ pub(super) async fn keep(shared: &Shared) {
             () = shared.sleep_until(alarm) => {}
         }
     }
+    // What a claim in flight handed out after the close goes back, even if the settler has ended.
+    shared.settler.drive(shared).await;
 }
 
 /// Makes one claim and sees it through: repeated under its id until it is answered, so that jobs handed out
@@ -43,6 +45,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
         Arc::clone(shared.registry.names()),
         shared.times.lease,
     );
+    shared.runs.claim_begins();
     let begun = request.now;
     let mut backoff = Backoff::new();
     loop {
@@ -102,7 +105,7 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
             next_look: next_look.into_iter().chain(poll).min(),
         });
     }
-    shared.runs.forget_early_cancels();
+    shared.runs.claim_is_taken_in();
     let late = shared.board.supply(demands, supplies, now);
     shared.release(late.iter().map(lease_of));
 }
@@ -111,12 +114,14 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
 fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
     match shared.runs.hold(lease_of(&job), job.queue.clone()) {
         None => {}
-        Some(Displaced::Run(older)) => shared.cancel_run(&older, CancelCause::Lost),
-        Some(Displaced::Unstarted) => {
-            if let Some(older) = shared.board.take_out(job.id) {
-                shared.runs.let_go(lease_of(&older));
-            }
+        Some(Displaced::Run(older)) => {
+            shared.cancel_run(&older, CancelCause::Lost);
         }
+        // If it is not in the board any more, a slot has taken it and will see that it is lost.
+        Some(Displaced::Unstarted(older)) if shared.board.take_out(older).is_some() => {
+            shared.runs.let_go(older);
+        }
+        Some(Displaced::Unstarted(_)) => {}
     }
     if job.cancel_requested {
         shared.settler.push(Settlement { lease: lease_of(&job), outcome: Outcome::Cancel { failure: None } });

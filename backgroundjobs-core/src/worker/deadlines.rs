@@ -60,7 +60,7 @@ pub(super) async fn keep(shared: &Shared) {
     loop {
         while let Some((run, act)) = shared.deadlines.take_due(env.now()) {
             match act {
-                Act::TimeOut => shared.cancel_run(&run, CancelCause::Timeout),
+                Act::TimeOut => _ = shared.cancel_run(&run, CancelCause::Timeout),
                 Act::Drop => run.drop_handler(),
             }
         }

@@ -1,8 +1,8 @@
 //! Says to the store what this worker still holds: one call for all leases, while there are any.
 
+use super::Shared;
 use super::backoff::Backoff;
 use super::runs::CancelCause;
-use super::{Shared, claimer};
 use crate::Timestamp;
 use crate::limits::LONG_RUN_WARNING;
 use crate::store::{LeaseKey, LeaseStatus, RenewLeases, StoreError};
@@ -12,6 +12,7 @@ pub(super) async fn keep(shared: &Shared) {
     let env = shared.door.env();
     let mut backoff = Backoff::new();
     let mut wait = shared.times.renew_every;
+    let mut before = env.now();
     loop {
         if shared.runs.is_empty() {
             tokio::select! {
@@ -20,7 +21,6 @@ pub(super) async fn keep(shared: &Shared) {
                 () = shared.runs.first.notified() => {}
             }
         }
-        let before = env.now();
         tokio::select! {
             biased;
             () = shared.closing.cancelled() => return,
@@ -33,6 +33,7 @@ pub(super) async fn keep(shared: &Shared) {
             continue;
         }
         warn_of_long_runs(shared, before, env.now());
+        before = env.now();
         let count = leases.len();
         match renew(shared, leases).await {
             Ok(()) => backoff = Backoff::new(),
@@ -79,9 +80,9 @@ fn heard(shared: &Shared, lease: LeaseKey, status: LeaseStatus) {
                 shared.cancel_run(&run, CancelCause::Lost);
             }
             None => {
-                if let Some(job) = shared.board.take_out(lease.id) {
+                if shared.board.take_out(lease).is_some() {
                     shared.stats.lost.add(1);
-                    shared.runs.let_go(claimer::lease_of(&job));
+                    shared.runs.let_go(lease);
                 }
             }
         },

@@ -2,6 +2,8 @@
 
 use super::Shared;
 use super::backoff::Backoff;
+use crate::catch_panic::CatchPanic;
+use crate::store::{StoreError, StoreErrorKind, StoreOperation};
 
 /// Listens until the worker closes. What is missed here is found by polling.
 pub(super) async fn keep(shared: &Shared) {
@@ -12,8 +14,12 @@ pub(super) async fn keep(shared: &Shared) {
         let heard = tokio::select! {
             biased;
             () = shared.closing.cancelled() => return,
-            heard = wakes.next_wake() => heard,
+            heard = CatchPanic::new(|| wakes.next_wake()) => heard,
         };
+        let heard = heard.unwrap_or_else(|panic| {
+            let message = format!("it panicked: {panic}");
+            Err(StoreError::new(StoreOperation::NextWake, StoreErrorKind::Other, message))
+        });
         match heard {
             Ok(()) => {
                 backoff = Backoff::new();

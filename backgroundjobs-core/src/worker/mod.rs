@@ -38,6 +38,7 @@ use self::stats::Stats;
 pub use self::stop::{LeftRunning, StopReport};
 use self::upkeep::Upkeep;
 use crate::env::TaskHandle;
+use crate::limits::LAST_CALLS;
 use crate::options::Times;
 use crate::registry::Registry;
 use crate::store::{ClaimedJob, LeaseKey, Outcome, Retention, Settlement, Wake, WakeListener};
@@ -137,13 +138,15 @@ impl Worker {
         let grace = shared.times.cancel_grace;
         let wind_down = async move {
             // The grace, and then time for the store to hear of it.
-            shared.door.env().sleep(grace * 2).await;
+            let env = shared.door.env();
+            env.sleep_until(env.now() + grace + grace.max(LAST_CALLS)).await;
             slots.iter().for_each(TaskHandle::abort);
             shared.closing.cancel();
         };
         if env.can_spawn() {
             env.spawn("wind-down", wind_down);
         } else {
+            self.slots.iter().for_each(TaskHandle::abort);
             self.shared.closing.cancel();
         }
     }
@@ -202,19 +205,22 @@ impl Shared {
     }
 
     /// Tells a run to stop, and sees to it that it is dropped if it does not.
-    fn cancel_run(&self, run: &Arc<Run>, cause: CancelCause) {
-        if run.cancel(cause) && !run.has_ended() {
+    /// Says whether this was the first to tell it.
+    fn cancel_run(&self, run: &Arc<Run>, cause: CancelCause) -> bool {
+        let first = run.cancel(cause);
+        if first && !run.has_ended() {
             let at = self.door.env().now() + self.times.cancel_grace;
             self.deadlines.insert(at, run.clone(), Act::Drop);
         }
+        first
     }
 
-    /// Tells every run to stop, those that are about to start included. Answers which were told.
+    /// Tells every run to stop, those that are about to start included. Answers those that nobody had told.
     fn interrupt(&self) -> Vec<Arc<Run>> {
         // Before the look at the runs: a slot registers its run first and looks here after.
         self.interrupted.store(true, Ordering::SeqCst);
-        let runs = self.runs.all_running();
-        runs.iter().for_each(|run| self.cancel_run(run, CancelCause::Stop));
+        let mut runs = self.runs.all_running();
+        runs.retain(|run| self.cancel_run(run, CancelCause::Stop));
         runs
     }
 

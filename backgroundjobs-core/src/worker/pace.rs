@@ -32,7 +32,7 @@ impl Pace {
     /// Jobs read ahead did not start in time: the runs have become longer than the average knows.
     pub(super) fn too_fast(&mut self) {
         let slow = u64::try_from(READ_AHEAD_AGE.as_micros()).unwrap_or(u64::MAX);
-        self.average = Some(self.average.map_or(slow, |average| average.max(slow)));
+        self.average = Some(self.average.map_or(slow, |average| average.max(slow).saturating_mul(2)));
     }
 
     /// How many jobs to hold beyond the slots: none before the first run has shown what they take.

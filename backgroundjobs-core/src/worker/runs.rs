@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +18,8 @@ use crate::{JobId, Kind, QueueName, Timestamp};
 pub(super) struct Runs {
     held: DashMap<JobId, Held>,
     count: AtomicUsize,
-    /// Cancelled since the last claim was taken in: one in flight may be about to bring them.
-    early_cancels: Mutex<Vec<JobId>>,
+    /// Cancelled while a claim is in flight that may be about to bring them; `None` while none is.
+    early_cancels: Mutex<Option<Vec<JobId>>>,
     /// Wakes the lease keeper: the first job has come.
     pub(super) first: Notify,
     /// Wakes the lease keeper: leases are to be renewed at once.
@@ -54,49 +55,58 @@ impl Runs {
     /// This worker holds the job from now on. Answers what it had of an older claim of the same job, which has
     /// lost its lease without this worker knowing it.
     pub(super) fn hold(&self, lease: LeaseKey, queue: QueueName) -> Option<Displaced> {
-        let cancelled = self.early_cancels.lock().contains(&lease.id);
-        let claim = Claim { generation: lease.generation, queue, run: None, cancelled };
+        let claim = Claim { generation: lease.generation, queue, run: None, cancelled: false };
         if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.first.notify_one();
         }
-        let Some(mut held) = self.held.get_mut(&lease.id) else {
-            self.held.insert(lease.id, Held { latest: claim, displaced: Vec::new() });
-            return None;
+        let displaced = match self.held.entry(lease.id) {
+            Entry::Vacant(held) => {
+                held.insert(Held { latest: claim, displaced: Vec::new() });
+                None
+            }
+            Entry::Occupied(mut held) => {
+                let held = held.get_mut();
+                let older = std::mem::replace(&mut held.latest, claim);
+                let unstarted = Displaced::Unstarted(LeaseKey { generation: older.generation, ..lease });
+                let displaced = older.run.clone().map_or(unstarted, Displaced::Run);
+                held.displaced.push(older);
+                Some(displaced)
+            }
         };
-        let older = std::mem::replace(&mut held.latest, claim);
-        let run = older.run.clone();
-        held.displaced.push(older);
-        Some(run.map_or(Displaced::Unstarted, Displaced::Run))
+        // After the job is held: who cancels looks for it first, under the same lock as this.
+        if self.early_cancels.lock().as_ref().is_some_and(|early| early.contains(&lease.id)) {
+            self.heard_of_cancel(lease);
+        }
+        displaced
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
-    /// The job is about to start. Says whether it was cancelled before.
-    pub(super) fn start(&self, run: &Arc<Run>) -> bool {
-        let Some(mut held) = self.held.get_mut(&run.lease.id) else { return false };
-        let Some(claim) = held.claim(run.lease.generation) else { return false };
-        claim.run = Some(run.clone());
-        claim.cancelled
+    /// The job is about to start.
+    pub(super) fn start(&self, run: &Arc<Run>) -> Start {
+        match self.held.get_mut(&run.lease.id) {
+            Some(mut held) if held.latest.generation == run.lease.generation => {
+                held.latest.run = Some(run.clone());
+                if held.latest.cancelled { Start::Cancelled } else { Start::Run }
+            }
+            _ => Start::Lost,
+        }
     }
 
     /// This claim is over; a later claim of the same job is not. Answers the job's queue.
     pub(super) fn let_go(&self, lease: LeaseKey) -> Option<QueueName> {
-        let only =
-            |_: &JobId, held: &Held| held.latest.generation == lease.generation && held.displaced.is_empty();
-        let claim = match self.held.remove_if(&lease.id, only) {
-            Some((_, held)) => held.latest,
-            None => {
-                let mut held = self.held.get_mut(&lease.id)?;
-                if held.latest.generation == lease.generation {
-                    let older = held.displaced.pop()?;
-                    std::mem::replace(&mut held.latest, older)
-                } else {
-                    let at = held.displaced.iter().position(|claim| claim.generation == lease.generation)?;
-                    held.displaced.swap_remove(at)
-                }
+        let Entry::Occupied(mut entry) = self.held.entry(lease.id) else { return None };
+        let held = entry.get_mut();
+        let claim = if held.latest.generation == lease.generation {
+            match held.displaced.pop() {
+                Some(older) => std::mem::replace(&mut held.latest, older),
+                None => entry.remove().latest,
             }
+        } else {
+            let at = held.displaced.iter().position(|claim| claim.generation == lease.generation)?;
+            held.displaced.swap_remove(at)
         };
         self.count.fetch_sub(1, Ordering::AcqRel);
         Some(claim.queue)
@@ -111,9 +121,9 @@ impl Runs {
     /// Somebody wants the job cancelled: the run to tell. One that has not started will know by itself, and so
     /// will one that a claim in flight may be about to bring.
     pub(super) fn request_cancel(&self, id: JobId) -> Option<Arc<Run>> {
+        let mut early = self.early_cancels.lock();
         let Some(mut held) = self.held.get_mut(&id) else {
-            let mut early = self.early_cancels.lock();
-            if early.len() < EARLY_CANCELS {
+            if let Some(early) = early.as_mut().filter(|early| early.len() < EARLY_CANCELS) {
                 early.push(id);
             }
             return None;
@@ -130,9 +140,14 @@ impl Runs {
         claim.run.clone()
     }
 
-    /// The claim in flight has been taken in.
-    pub(super) fn forget_early_cancels(&self) {
-        self.early_cancels.lock().clear();
+    /// From now on a claim may bring jobs that are cancelled before they are held.
+    pub(super) fn claim_begins(&self) {
+        *self.early_cancels.lock() = Some(Vec::new());
+    }
+
+    /// Every job of the claim in flight is held.
+    pub(super) fn claim_is_taken_in(&self) {
+        *self.early_cancels.lock() = None;
     }
 
     /// Every claim held, in order of id; not those that were displaced, which are lost.
@@ -163,7 +178,17 @@ pub(super) enum Displaced {
     /// Its handler may still run.
     Run(Arc<Run>),
     /// It was read ahead and has not started.
-    Unstarted,
+    Unstarted(LeaseKey),
+}
+
+/// What is to become of a job that is about to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    Run,
+    /// It was cancelled before.
+    Cancelled,
+    /// Its lease was lost before: a newer claim has it, or nobody here.
+    Lost,
 }
 
 /// Why a run was told to stop.

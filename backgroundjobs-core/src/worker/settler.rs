@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::backoff::Backoff;
-use crate::JobState;
 use crate::failure::Failure;
 use crate::limits::{REFUSED_TRIES, SETTLE_BACKLOG, SETTLE_BATCH, STORE_RETRY_BASE};
 use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError};
+use crate::{JobState, Timestamp};
 
 pub(super) struct Settler {
     state: Mutex<State>,
@@ -29,6 +29,8 @@ pub(super) struct Settler {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Waiting>,
+    /// Refused by the store, and to be offered again at these instants.
+    later: Vec<(Timestamp, Waiting)>,
     in_flight: Vec<LeaseKey>,
 }
 
@@ -77,7 +79,7 @@ impl Settler {
     /// Outcomes that are not in the store yet.
     pub(super) fn backlog(&self) -> usize {
         let state = self.state.lock();
-        state.waiting.len() + state.in_flight.len()
+        state.waiting.len() + state.later.len() + state.in_flight.len()
     }
 
     /// Whether outcomes wait and nobody is telling the store.
@@ -108,26 +110,53 @@ impl Settler {
     /// The claims whose outcome is not in the store yet.
     pub(super) fn unsettled(&self) -> Vec<LeaseKey> {
         let state = self.state.lock();
-        let waiting = state.waiting.iter().map(|waiting| waiting.settlement.lease);
+        let waiting = state.waiting.iter().chain(state.later.iter().map(|(_, waiting)| waiting));
+        let waiting = waiting.map(|waiting| waiting.settlement.lease);
         state.in_flight.iter().copied().chain(waiting).collect()
     }
 
     /// Tells the store what waits, in one call, unless somebody does already. Says whether it did.
     pub(super) async fn drive(&self, shared: &Shared) -> bool {
-        let Some(batch) = self.begin() else { return false };
+        let env = shared.door.env();
+        let Some(batch) = self.begin(env.now()) else { return false };
         let left = settle(shared, batch).await;
         let mut state = self.state.lock();
         state.in_flight.clear();
-        state.waiting.extend(left);
+        for waiting in left {
+            match waiting.refused {
+                0 => state.waiting.push_back(waiting),
+                // At once with a plain text; then after ever longer waits, in case the store refuses everything.
+                refused => {
+                    let wait = STORE_RETRY_BASE * (2_u32.pow(u32::from(refused)) - 2);
+                    state.later.push((env.now() + wait, waiting));
+                }
+            }
+        }
+        // What came meanwhile saw a call in flight and told nobody; what was refused has its instant now.
+        let more = !state.waiting.is_empty() || !state.later.is_empty();
         drop(state);
         self.room.notify_waiters();
-        // What came meanwhile saw a call in flight and told nobody.
-        self.nudge();
+        if more {
+            self.work.notify_one();
+        }
         true
     }
 
-    fn begin(&self) -> Option<Vec<Waiting>> {
+    /// When the first of those that were refused is to be offered again.
+    fn next_offer(&self) -> Option<Timestamp> {
+        self.state.lock().later.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Takes answered outcomes out of what is in flight.
+    fn told(&self, batch: &[Waiting]) {
+        let told = |lease: &LeaseKey| batch.iter().any(|waiting| waiting.settlement.lease == *lease);
+        self.state.lock().in_flight.retain(|lease| !told(lease));
+    }
+
+    fn begin(&self, now: Timestamp) -> Option<Vec<Waiting>> {
         let mut state = self.state.lock();
+        let due: Vec<_> = state.later.extract_if(.., |(at, _)| *at <= now).collect();
+        state.waiting.extend(due.into_iter().map(|(_, waiting)| waiting));
         if !state.in_flight.is_empty() || state.waiting.is_empty() {
             return None;
         }
@@ -146,6 +175,7 @@ pub(super) async fn keep(shared: &Shared) {
             biased;
             () = shared.closing.cancelled() => return,
             () = shared.settler.work.notified() => {}
+            () = shared.sleep_until(shared.settler.next_offer()) => {}
         }
     }
 }
@@ -154,20 +184,21 @@ pub(super) async fn keep(shared: &Shared) {
 /// refuses, so that this one holds up no other. Answers what the store was not told and is to be offered again.
 async fn settle(shared: &Shared, batch: Vec<Waiting>) -> Vec<Waiting> {
     let mut again = Vec::new();
+    let mut halved = false;
     let mut batches = vec![batch];
     while let Some(mut batch) = batches.pop() {
         match send(shared, &batch).await {
+            Ok(()) if halved => shared.settler.told(&batch),
             Ok(()) => {}
             // The worker closes.
             Err(error) if error.is_retryable() => again.extend(batch),
             Err(_) if batch.len() > 1 => {
+                halved = true;
                 let rest = batch.split_off(batch.len() / 2);
                 batches.extend([rest, batch]);
             }
             Err(error) => {
-                for waiting in batch {
-                    again.extend(refused(shared, waiting, &error).await);
-                }
+                again.extend(batch.into_iter().filter_map(|waiting| refused(shared, waiting, &error)));
             }
         }
     }
@@ -212,7 +243,7 @@ async fn send(shared: &Shared, batch: &[Waiting]) -> Result<(), StoreError> {
 
 /// The store refuses this one outcome. If its text may be why, it is offered with a plain one; else again a
 /// few times, in case the store refuses everything for the moment; then it is left to its lease.
-async fn refused(shared: &Shared, waiting: Waiting, error: &StoreError) -> Option<Waiting> {
+fn refused(shared: &Shared, waiting: Waiting, error: &StoreError) -> Option<Waiting> {
     let Waiting { settlement: Settlement { lease, outcome }, refused } = waiting;
     let refused = refused + 1;
     tracing::error!(
@@ -225,13 +256,6 @@ async fn refused(shared: &Shared, waiting: Waiting, error: &StoreError) -> Optio
         shared.stats.lost.add(1);
         shared.runs.let_go(lease);
         return None;
-    }
-    if refused > 1 {
-        tokio::select! {
-            biased;
-            () = shared.closing.cancelled() => {}
-            () = shared.door.env().sleep(STORE_RETRY_BASE * 2_u32.pow(u32::from(refused))) => {}
-        }
     }
     Some(Waiting { settlement: Settlement { lease, outcome: plain(outcome) }, refused })
 }

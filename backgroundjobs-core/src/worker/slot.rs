@@ -10,7 +10,7 @@ use super::Shared;
 use super::board::Next;
 use super::claimer::{claim, lease_of};
 use super::deadlines::Act;
-use super::runs::{CancelCause, Run};
+use super::runs::{CancelCause, Run, Start};
 use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::{CatchPanic, catch_panic};
 use crate::env::{Checkpoint, Outside};
@@ -32,8 +32,7 @@ pub(super) async fn work(shared: &Shared, queue: usize) {
             Next::Run(job) => ran = Some(run_and_settle(shared, *job).await),
             Next::Claim(demands) => claim(shared, demands).await,
             Next::End => {
-                // What a claim in flight handed out meanwhile goes back, even if the settler has ended. Tried
-                // once: past the stop's deadline nobody waits for a store that is down.
+                // What a claim in flight handed out after the close goes back, even if the settler has ended.
                 shared.settler.drive(shared).await;
                 return;
             }
@@ -81,12 +80,12 @@ async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
     let timeout = registration.and_then(|registration| registration.timeout());
     let deadline = timeout.map(|timeout| started + timeout);
     let run = Arc::new(Run::new(lease_of(&job), job.kind.clone(), started, timeout.is_some()));
-    let cancelled = shared.runs.start(&run);
+    let start = shared.runs.start(&run);
     shared.board.has_started();
-    if cancelled {
-        tracing::info!("cancelled before it started");
+    if start != Start::Run {
+        tracing::info!("{start:?} before it started");
         end(shared, &run);
-        return Outcome::Cancel { failure: None };
+        return if start == Start::Lost { Outcome::Release } else { Outcome::Cancel { failure: None } };
     }
     if shared.interrupted.load(Ordering::SeqCst) {
         shared.cancel_run(&run, CancelCause::Stop);

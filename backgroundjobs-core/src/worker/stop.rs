@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::runs::Run;
 use super::{Shared, Worker};
 use crate::limits::LAST_CALLS;
+use crate::store::LeaseKey;
 use crate::{JobId, Kind, Timestamp};
 
 /// What a stop left.
@@ -54,13 +55,13 @@ impl Worker {
         let shared = &self.shared;
         let env = shared.door.env();
         let grace = shared.times.cancel_grace;
-        let running = shared.runs.all_running().len();
+        let running: Vec<LeaseKey> = shared.runs.all_running().iter().map(|run| run.lease).collect();
         let unstarted = shared.close_board();
         shared.release(unstarted.iter().map(super::claimer::lease_of));
         let mut settled_by = (env.now() + drain).max(env.now() + LAST_CALLS);
-        let mut interrupted = Vec::new();
+        let mut interrupted: Vec<LeaseKey> = Vec::new();
         if !handlers_ended_by(shared, env.now() + drain).await {
-            interrupted = shared.interrupt().into_iter().map(|run| run.lease.id).collect();
+            interrupted = shared.interrupt().iter().map(|run| run.lease).collect();
             // `interrupt` has set the deadline by which the handlers are dropped; one that can be dropped is
             // gone right after.
             handlers_ended_by(shared, env.now() + grace + grace.max(LAST_CALLS)).await;
@@ -76,7 +77,9 @@ impl Worker {
         shared.closing.cancel();
         let calls_in_flight = self.calls_in_flight(still_running.len()).await;
         let unsettled = shared.settler.unsettled().into_iter().map(|lease| lease.id).collect();
-        let finished = running.saturating_sub(interrupted.len());
+        let stuck = |lease: &LeaseKey| still_running.iter().any(|left| left.id == lease.id);
+        let finished = running.iter().filter(|lease| !interrupted.contains(lease) && !stuck(lease)).count();
+        let interrupted = interrupted.into_iter().map(|lease| lease.id).collect();
         StopReport { finished, interrupted, still_running, unsettled, calls_in_flight }
     }
 

@@ -110,13 +110,10 @@ async fn run_due(shared: &Shared) -> Result<(), StoreError> {
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         (is_due(state.recover_at), is_due(state.prune_at))
     };
-    if recover {
-        self::recover(shared, now).await?;
-    }
-    if prune {
-        self::prune(shared, now).await?;
-    }
-    Ok(())
+    // One that fails does not keep the other from being done.
+    let recovered = if recover { self::recover(shared, now).await } else { Ok(()) };
+    let pruned = if prune { self::prune(shared, now).await } else { Ok(()) };
+    recovered.and(pruned)
 }
 
 async fn recover(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
