@@ -1,0 +1,78 @@
+//! Real threads on the real clock: what one task at a time cannot show. Two workers on one store, one stopped in
+//! the middle of the work; every job runs once and every stop is clean.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use backgroundjobs_core::Retention;
+use backgroundjobs_core::prelude::*;
+use backgroundjobs_memory::prelude::*;
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Builder;
+
+const ROUNDS: u32 = 60;
+
+#[derive(Serialize, Deserialize)]
+struct Work {
+    number: u64,
+}
+
+impl JobArgs for Work {
+    const KIND: &'static str = "work";
+}
+
+async fn handler(ran: Arc<AtomicU64>, work: Work, ctx: JobContext) -> JobResult {
+    if work.number.is_multiple_of(13) {
+        ctx.sleep(Duration::from_micros(300)).await;
+    }
+    ran.fetch_add(1, Ordering::SeqCst);
+    Ok(())
+}
+
+/// Jobs enqueued, and jobs that the worker stopped in mid-work had run by then.
+async fn round(round: u32) -> (u64, u64) {
+    let (store, ran) = (MemoryStore::new(), Arc::new(AtomicU64::new(0)));
+    let build = |slots| {
+        BackgroundJobs::builder(|options| {
+            options.use_store(store.clone()).queue("default", slots).retention(Retention::FOREVER)
+        })
+        .register_fn_with(ran.clone(), handler)
+        .build()
+        .expect("built")
+    };
+    let (stays, stops) = (build(1 + round as usize % 9), build(3));
+    stays.start().await.expect("started");
+    stops.start().await.expect("started");
+    let jobs = 50 + u64::from(round) * 7 % 500;
+    let manager = stays.manager();
+    for number in 0..jobs {
+        assert!(manager.enqueue(Work { number }).await.expect("enqueued").is_new);
+        if number == jobs / 2 {
+            let report = stops.stop(Duration::from_secs(10)).await.expect("stopped");
+            assert!(report.is_clean(), "round {round}: {report:?}");
+        }
+    }
+    let many = (0..jobs).map(|number| Work { number });
+    assert_eq!(manager.enqueue_many(many).await.expect("enqueued").len() as u64, jobs);
+    stays.wait_until_idle(Duration::from_secs(60)).await.expect("idle");
+    assert!(stays.stop(Duration::from_secs(10)).await.expect("stopped").is_clean());
+    let (one, two) = (stays.stats(), stops.stats());
+    assert_eq!(one.succeeded + two.succeeded, jobs * 2, "round {round}: {one:?} {two:?}");
+    assert_eq!(one.lost + two.lost + one.recovered + two.recovered, 0, "round {round}");
+    assert_eq!(ran.load(Ordering::SeqCst), jobs * 2, "round {round}: each job runs once");
+    (jobs * 2, two.succeeded)
+}
+
+#[test]
+fn every_job_runs_once_while_workers_come_and_go() {
+    let (mut jobs, mut by_the_stopped) = (0, 0);
+    for number in 0..ROUNDS {
+        let threads = 1 + number as usize % 4;
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+        let (all, stopped) = runtime.expect("a runtime").block_on(round(number));
+        jobs += all;
+        by_the_stopped += stopped;
+    }
+    assert!(jobs > 20_000 && by_the_stopped > 100, "{jobs} jobs, {by_the_stopped} by the stopped workers");
+}
