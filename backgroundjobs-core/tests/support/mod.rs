@@ -1,5 +1,7 @@
 //! A store that answers as a test says.
 
+pub(crate) mod scene;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
