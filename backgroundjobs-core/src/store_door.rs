@@ -1,7 +1,8 @@
 //! [`StoreDoor`]: the one place where the runtime calls a store.
 //!
-//! Every call passes here, so every call is guarded for the kit, comes to its checkpoints, and is logged with
-//! its errors; a store itself does none of this.
+//! Every call passes here, so every call is guarded for the kit, comes to its checkpoints, and answers an error
+//! where the store panics or answers nonsense. The one exception is the listener's `next_wake`, which does not
+//! run under a kit.
 
 use std::fmt;
 use std::sync::Arc;
