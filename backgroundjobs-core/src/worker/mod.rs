@@ -6,7 +6,8 @@
 //! and clears finished ones away.
 //!
 //! Rules that hold in all of it: a store call in flight is awaited to its end and never selected over (but for
-//! the [`listener`]'s, which is a hint and may be dropped); a lease is renewed until its settle is answered; an error of the store ends nothing.
+//! the [`listener`]'s, which is a hint and may be dropped); a lease is renewed until its settle is answered; an
+//! error of the store ends nothing.
 
 mod backoff;
 mod board;
