@@ -36,6 +36,8 @@ pub const SETTLE_BACKLOG: usize = SETTLE_BATCH;
 pub const STORE_RETRY_BASE: Duration = Duration::from_millis(100);
 /// The longest wait after a store error.
 pub const STORE_RETRY_CAP: Duration = Duration::from_secs(10);
+/// Part of a wait after a store error that is added or taken away at random.
+pub const STORE_RETRY_JITTER: f64 = 0.5;
 /// The largest args, in bytes of JSON.
 pub const MAX_ARGS_BYTES: usize = 1024 * 1024;
 /// The largest metadata of one job, keys and values together, in bytes.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -133,13 +134,13 @@ impl TestKit {
         let before = self.stats();
         let steps = verb.await;
         expect_no_panic(&steps);
-        KitReport::between(before, self.stats(), steps)
+        KitReport { jobs: self.stats().since(before), steps }
     }
 
     /// What all jobs of this kit have done so far.
-    fn stats(&self) -> Totals {
+    fn stats(&self) -> JobStats {
         let jobs = self.jobs.lock();
-        jobs.iter().filter_map(Weak::upgrade).fold(Totals::default(), |sum, jobs| sum.plus(&jobs.stats()))
+        jobs.iter().filter_map(Weak::upgrade).fold(JobStats::default(), |sum, jobs| sum.plus(jobs.stats()))
     }
 }
 
@@ -210,82 +211,22 @@ impl TestKitBuilder {
 }
 
 /// What happened while a verb of the kit was at work, over all jobs that the kit started.
+///
+/// The numbers of [`JobStats`] can be read off it directly: `report.succeeded`.
 #[derive(Clone, Debug)]
 #[must_use = "a report says what ran; a test that does not look may pass because nothing did"]
 #[non_exhaustive]
 pub struct KitReport {
-    /// Jobs the store handed out.
-    pub claimed: u64,
-    /// Runs that ended well.
-    pub succeeded: u64,
-    /// Runs that failed and will be tried again.
-    pub retried: u64,
-    /// Runs that asked for later.
-    pub snoozed: u64,
-    /// Jobs handed back unstarted or unfinished.
-    pub released: u64,
-    /// Runs that failed for good.
-    pub failed: u64,
-    /// Runs that ended because they were cancelled.
-    pub cancelled: u64,
-    /// Outcomes dropped because the lease was lost.
-    pub lost: u64,
-    /// Jobs taken back from workers that let their leases run out.
-    pub recovered: u64,
-    /// Calls that the store answered with an error.
-    pub store_errors: u64,
+    /// What the jobs' workers did. Jobs that were dropped meanwhile take their numbers with them.
+    pub jobs: JobStats,
     /// The scheduler's own report: instants, timers, and whether another run would be the same.
     pub steps: Report,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Totals([u64; 10]);
+impl Deref for KitReport {
+    type Target = JobStats;
 
-impl Totals {
-    fn plus(self, stats: &JobStats) -> Self {
-        let more = [
-            stats.claimed,
-            stats.succeeded,
-            stats.retried,
-            stats.snoozed,
-            stats.released,
-            stats.failed,
-            stats.cancelled,
-            stats.lost,
-            stats.recovered,
-            stats.store_errors,
-        ];
-        Self(std::array::from_fn(|at| self.0[at] + more[at]))
-    }
-}
-
-impl KitReport {
-    fn between(before: Totals, after: Totals, steps: Report) -> Self {
-        // Jobs that were dropped meanwhile take their numbers with them.
-        let [
-            claimed,
-            succeeded,
-            retried,
-            snoozed,
-            released,
-            failed,
-            cancelled,
-            lost,
-            recovered,
-            store_errors,
-        ] = std::array::from_fn(|at| after.0[at].saturating_sub(before.0[at]));
-        Self {
-            claimed,
-            succeeded,
-            retried,
-            snoozed,
-            released,
-            failed,
-            cancelled,
-            lost,
-            recovered,
-            store_errors,
-            steps,
-        }
+    fn deref(&self) -> &JobStats {
+        &self.jobs
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::Env;
-use crate::limits::{STORE_RETRY_BASE, STORE_RETRY_CAP};
+use crate::limits::{STORE_RETRY_BASE, STORE_RETRY_CAP, STORE_RETRY_JITTER};
 
 /// Doubles from a tenth of a second to ten, each wait spread by half at random, so that the workers of a
 /// store that comes back do not all come at once.
@@ -20,6 +20,6 @@ impl Backoff {
     pub(super) fn next(&mut self, env: &Env) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(STORE_RETRY_CAP);
-        env.jittered(wait, 0.5)
+        env.jittered(wait, STORE_RETRY_JITTER)
     }
 }

@@ -137,10 +137,10 @@ impl Worker {
         let slots = self.slots.clone();
         let env = shared.door.env().clone();
         let grace = shared.times.cancel_grace;
+        let over = env.now() + grace + grace.max(LAST_CALLS);
         let wind_down = async move {
             // The grace, and then time for the store to hear of it.
-            let env = shared.door.env();
-            env.sleep_until(env.now() + grace + grace.max(LAST_CALLS)).await;
+            shared.sleep_until(Some(over)).await;
             slots.iter().for_each(TaskHandle::abort);
             shared.closing.cancel();
         };
@@ -205,8 +205,8 @@ impl Shared {
         left
     }
 
-    /// Tells a run to stop, and sees to it that it is dropped if it does not.
-    /// Says whether this was the first to tell it.
+    /// Tells a run to stop, and sees to it that it is dropped if it does not. Says whether nobody had told it
+    /// before.
     fn cancel_run(&self, run: &Arc<Run>, cause: CancelCause) -> bool {
         let first = run.cancel(cause);
         if first && !run.has_ended() {

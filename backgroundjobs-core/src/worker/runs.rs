@@ -59,7 +59,7 @@ impl Runs {
         if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.first.notify_one();
         }
-        let displaced = match self.held.entry(lease.id) {
+        match self.held.entry(lease.id) {
             Entry::Vacant(held) => {
                 held.insert(Held { latest: claim, displaced: Vec::new() });
                 None
@@ -72,12 +72,7 @@ impl Runs {
                 held.displaced.push(older);
                 Some(displaced)
             }
-        };
-        // After the job is held: who cancels looks for it first, under the same lock as this.
-        if self.early_cancels.lock().as_ref().is_some_and(|early| early.contains(&lease.id)) {
-            self.heard_of_cancel(lease);
         }
-        displaced
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -145,9 +140,15 @@ impl Runs {
         *self.early_cancels.lock() = Some(Vec::new());
     }
 
-    /// Every job of the claim in flight is held.
+    /// Every job of the claim in flight is held: those that were cancelled meanwhile are told now.
     pub(super) fn claim_is_taken_in(&self) {
-        *self.early_cancels.lock() = None;
+        // Held while they are told: who cancels looks for the job under the same lock, and finds it from now on.
+        let mut early = self.early_cancels.lock();
+        for id in early.take().into_iter().flatten() {
+            if let Some(mut held) = self.held.get_mut(&id) {
+                held.latest.cancelled = true;
+            }
+        }
     }
 
     /// Every claim held, in order of id; not those that were displaced, which are lost.

@@ -67,14 +67,14 @@ async fn run_and_settle(shared: &Shared, job: ClaimedJob) -> Duration {
     let span = tracing::info_span!("job", %id, kind = %job.kind, queue = %job.queue, attempt);
     let kind = job.kind.clone();
     env.checkpoint(|| Checkpoint::BeforeRun { id, kind: kind.clone(), attempt }).await;
-    let outcome = run(shared, job, started).instrument(span).await;
+    let (outcome, took) = run(shared, job, started).instrument(span).await;
     env.checkpoint(|| Checkpoint::AfterRun { id, kind, attempt }).await;
-    let took = env.now().since(started);
     shared.settler.accept(Settlement { lease, outcome }, &shared.closing).await;
     took
 }
 
-async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
+/// Runs a job to its outcome, and answers how long that took.
+async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> (Outcome, Duration) {
     let env = shared.door.env();
     let registration = shared.registry.find(&job.kind);
     let timeout = registration.and_then(|registration| registration.timeout());
@@ -85,7 +85,8 @@ async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
     if start != Start::Run {
         tracing::info!("{start:?} before it started");
         end(shared, &run);
-        return if start == Start::Lost { Outcome::Release } else { Outcome::Cancel { failure: None } };
+        let outcome = if start == Start::Lost { Outcome::Release } else { Outcome::Cancel { failure: None } };
+        return (outcome, Duration::ZERO);
     }
     if shared.interrupted.load(Ordering::SeqCst) {
         shared.cancel_run(&run, CancelCause::Stop);
@@ -110,8 +111,9 @@ async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Outcome {
     // The handler's own error is asked for its text and dropped here, which may panic.
     let outcome = catch_panic(|| outcome(ended, &circumstances))
         .unwrap_or_else(|panic| outcome(Ended::Panicked(panic), &circumstances));
-    report(&outcome, env.now().since(started));
-    outcome
+    let took = env.now().since(started);
+    report(&outcome, took);
+    (outcome, took)
 }
 
 /// The handler is gone: a stop may wait for it.

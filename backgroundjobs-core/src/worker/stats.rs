@@ -18,18 +18,68 @@ impl Count {
     }
 }
 
-#[derive(Default)]
-pub(super) struct Stats {
-    pub(super) claimed: Count,
-    succeeded: Count,
-    retried: Count,
-    snoozed: Count,
-    released: Count,
-    failed: Count,
-    cancelled: Count,
-    pub(super) lost: Count,
-    pub(super) recovered: Count,
-    pub(super) store_errors: Count,
+/// Makes the counters and their readings from one list.
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        #[derive(Default)]
+        pub(super) struct Stats {
+            $(pub(super) $name: Count,)*
+        }
+
+        impl Stats {
+            pub(super) fn read(&self, unsettled: usize) -> JobStats {
+                JobStats { $($name: self.$name.read(),)* unsettled }
+            }
+        }
+
+        /// What a worker has done since its start. Each number only grows but `unsettled`; they are read one
+        /// after another, so they need not add up at every moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct JobStats {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Outcomes the store has not been told yet.
+            pub unsettled: usize,
+        }
+
+        impl JobStats {
+            /// Both together: what two workers have done.
+            #[must_use]
+            pub fn plus(self, other: Self) -> Self {
+                Self { $($name: self.$name + other.$name,)* unsettled: self.unsettled + other.unsettled }
+            }
+
+            /// What has happened since `earlier`; zero for a number that has not grown. `unsettled` is as it
+            /// is now.
+            #[must_use]
+            pub fn since(self, earlier: Self) -> Self {
+                Self { $($name: self.$name.saturating_sub(earlier.$name),)* unsettled: self.unsettled }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Jobs the store handed out.
+    claimed,
+    /// Runs that ended well.
+    succeeded,
+    /// Runs that failed and will be tried again.
+    retried,
+    /// Runs that asked for later.
+    snoozed,
+    /// Jobs handed back unstarted or unfinished.
+    released,
+    /// Runs that failed for good.
+    failed,
+    /// Runs that ended because they were cancelled.
+    cancelled,
+    /// Outcomes dropped because the lease was lost.
+    lost,
+    /// Jobs taken back from workers that let their leases run out.
+    recovered,
+    /// Calls the store answered with an error.
+    store_errors,
 }
 
 impl Stats {
@@ -46,49 +96,4 @@ impl Stats {
         };
         count.add(1);
     }
-
-    pub(super) fn read(&self, unsettled: usize) -> JobStats {
-        JobStats {
-            claimed: self.claimed.read(),
-            succeeded: self.succeeded.read(),
-            retried: self.retried.read(),
-            snoozed: self.snoozed.read(),
-            released: self.released.read(),
-            failed: self.failed.read(),
-            cancelled: self.cancelled.read(),
-            lost: self.lost.read(),
-            recovered: self.recovered.read(),
-            store_errors: self.store_errors.read(),
-            unsettled,
-        }
-    }
-}
-
-/// What a worker has done since its start. Each number only grows but `unsettled`; they are read one after
-/// another, so they need not add up at every moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct JobStats {
-    /// Jobs the store handed out.
-    pub claimed: u64,
-    /// Runs that ended well.
-    pub succeeded: u64,
-    /// Runs that failed and will be tried again.
-    pub retried: u64,
-    /// Runs that asked for later.
-    pub snoozed: u64,
-    /// Jobs handed back unstarted or unfinished.
-    pub released: u64,
-    /// Runs that failed for good.
-    pub failed: u64,
-    /// Runs that ended because they were cancelled.
-    pub cancelled: u64,
-    /// Outcomes dropped because the lease was lost.
-    pub lost: u64,
-    /// Jobs taken back from workers that let their leases run out.
-    pub recovered: u64,
-    /// Calls the store answered with an error.
-    pub store_errors: u64,
-    /// Outcomes the store has not been told yet.
-    pub unsettled: usize,
 }
