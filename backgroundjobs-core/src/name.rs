@@ -128,11 +128,13 @@ name_type! {
     QueueName
 }
 
+pub(crate) const DEFAULT_QUEUE: &str = "default";
+
 impl QueueName {
     /// The queue that jobs go to when nothing names another: `default`.
     #[must_use]
     pub fn default_queue() -> Self {
-        Self("default".into())
+        Self(DEFAULT_QUEUE.into())
     }
 }
 

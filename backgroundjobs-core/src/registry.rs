@@ -51,6 +51,11 @@ impl Registry {
         &self.names
     }
 
+    /// The name itself, if jobs may be stored under it.
+    pub(crate) fn name(&self, name: &str) -> Option<&Kind> {
+        self.by_name.get_key_value(name).map(|(kind, _)| kind)
+    }
+
     pub(crate) fn find(&self, name: &Kind) -> Option<&Registration> {
         self.by_name.get(name).map(|index| &self.registrations[*index])
     }

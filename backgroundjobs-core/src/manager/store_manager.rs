@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 use super::{EnqueueError, Enqueued, JobDraft, JobManager, SubmitError};
 use crate::limits::{MAX_ARGS_BYTES, MAX_METADATA_BYTES, MAX_UNIQUE_KEY_BYTES};
 use crate::manager::draft::Unique;
+use crate::name::DEFAULT_QUEUE;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::store::{
@@ -68,22 +69,10 @@ impl StoreManager {
         if self.stopped.load(Ordering::Acquire) && self.door.profile().poll_interval.is_none() {
             return Err(EnqueueError::Stopped { kind: name.into(), store: self.door.profile().name });
         }
-        let kind = Kind::new(&*name).map_err(|source| EnqueueError::Name {
-            what: "kind",
-            kind: name.clone().into(),
-            source,
-        })?;
+        let kind = self.kind(&name)?;
         let registration = self.producing.registry.find(&kind);
-        self.check_kind(&kind, registration.is_some())?;
-        let queue = match options.queue.or(defaults.queue) {
-            None => QueueName::default_queue(),
-            Some(queue) => QueueName::new(&queue).map_err(|source| EnqueueError::Name {
-                what: "queue",
-                kind: kind.to_string(),
-                source,
-            })?,
-        };
-        self.check_queue(&kind, &queue)?;
+        let queue =
+            self.queue(&kind, options.queue.or(defaults.queue).as_deref().unwrap_or(DEFAULT_QUEUE))?;
         if args.as_str().len() > MAX_ARGS_BYTES {
             return Err(EnqueueError::ArgsTooLarge { kind: kind.to_string(), bytes: args.as_str().len() });
         }
@@ -107,28 +96,42 @@ impl StoreManager {
         Ok(job)
     }
 
-    fn check_kind(&self, kind: &Kind, registered: bool) -> Result<(), EnqueueError> {
+    /// The kind of this name, if it may be enqueued here.
+    fn kind(&self, name: &str) -> Result<Kind, EnqueueError> {
         let Producing { registry, produced, producer_only, .. } = &self.producing;
-        if registered || *producer_only || produced.contains(kind) {
-            return Ok(());
+        if let Some(known) = registry.name(name).or_else(|| produced.iter().find(|kind| *kind == name)) {
+            return Ok(known.clone());
+        }
+        let kind = Kind::new(name).map_err(|source| EnqueueError::Name {
+            what: "kind",
+            kind: name.to_owned(),
+            source,
+        })?;
+        if *producer_only {
+            return Ok(kind);
         }
         let known: Vec<String> = registry.names().iter().chain(produced).map(Kind::to_string).collect();
-        Err(EnqueueError::UnknownKind {
-            nearest: nearest(kind.as_str(), &known),
-            kind: kind.to_string(),
-            known,
-        })
+        Err(EnqueueError::UnknownKind { nearest: nearest(name, &known), kind: kind.to_string(), known })
     }
 
-    fn check_queue(&self, kind: &Kind, queue: &QueueName) -> Result<(), EnqueueError> {
+    /// The queue of this name, if jobs may be enqueued into it here.
+    fn queue(&self, kind: &Kind, name: &str) -> Result<QueueName, EnqueueError> {
         let Producing { queues, producer_only, .. } = &self.producing;
-        if *producer_only || queues.contains(queue) {
-            return Ok(());
+        if let Some(known) = queues.iter().find(|queue| *queue == name) {
+            return Ok(known.clone());
+        }
+        let queue = QueueName::new(name).map_err(|source| EnqueueError::Name {
+            what: "queue",
+            kind: kind.to_string(),
+            source,
+        })?;
+        if *producer_only {
+            return Ok(queue);
         }
         let known: Vec<String> = queues.iter().map(QueueName::to_string).collect();
         Err(EnqueueError::UnknownQueue {
             kind: kind.to_string(),
-            nearest: nearest(queue.as_str(), &known),
+            nearest: nearest(name, &known),
             queue: queue.to_string(),
             known,
         })
