@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -36,6 +36,8 @@ struct Inner {
     /// Calls on the blocking pool that have not returned. They cannot be dropped, so the run lasts until then.
     blocking_calls: AtomicUsize,
     blocking_call_ended: Notify,
+    /// For a kit: a blocking call has asked whether it shall stop.
+    looks_for_cancel: Option<Arc<AtomicBool>>,
 }
 
 impl JobContext {
@@ -46,6 +48,7 @@ impl JobContext {
         manager: Arc<dyn JobManager>,
         cancelled: CancellationToken,
     ) -> Self {
+        let looks_for_cancel = env.hooks().map(|_| Arc::default());
         Self {
             inner: Arc::new(Inner {
                 id: job.id,
@@ -60,6 +63,7 @@ impl JobContext {
                 cancelled,
                 blocking_calls: AtomicUsize::new(0),
                 blocking_call_ended: Notify::new(),
+                looks_for_cancel,
             }),
         }
     }
@@ -129,7 +133,11 @@ impl JobContext {
     /// Whether this run shall stop: cancelled, out of time, its lease lost, or the program stopping.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.inner.cancelled.is_cancelled()
+        let answer = self.inner.cancelled.is_cancelled();
+        if !answer && let Some(looks) = &self.inner.looks_for_cancel {
+            looks.store(true, Ordering::SeqCst);
+        }
+        answer
     }
 
     /// Waits until this run shall stop.
@@ -154,6 +162,11 @@ impl JobContext {
         self.inner.cancelled.cancelled().await;
     }
 
+    /// Becomes true when the handler asks whether it shall stop and it shall not; only under a kit.
+    pub(crate) fn looks_for_cancel(&self) -> Option<&Arc<AtomicBool>> {
+        self.inner.looks_for_cancel.as_ref()
+    }
+
     pub(crate) fn env(&self) -> &Env {
         &self.inner.env
     }
@@ -172,7 +185,17 @@ impl JobContext {
     /// Waits until every call on the blocking pool has returned. For one waiter: the run's slot.
     pub(crate) async fn blocking_calls_ended(&self) {
         while self.is_blocking() {
-            self.inner.blocking_call_ended.notified().await;
+            let mut ended = pin!(self.inner.blocking_call_ended.notified());
+            poll_fn(|cx| {
+                let answer = ended.as_mut().poll(cx);
+                if answer.is_pending()
+                    && let Some(hooks) = self.inner.env.hooks()
+                {
+                    hooks.waits_for_thread(None);
+                }
+                answer
+            })
+            .await;
         }
     }
 }

@@ -8,13 +8,17 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::builder::Builder;
+use crate::events::Listeners;
 use crate::manager::{InstallError, Producing, StoreManager};
 use crate::options::{Options, Times};
 use crate::registry::Registry;
 use crate::store::{CountJobs, JobCounts, JobFilter, JobStore, Retention, StoreError, WakeHub};
 use crate::store_door::StoreDoor;
 use crate::worker::{JobStats, StopReport, Worker, WorkerParts};
-use crate::{Env, JobExecutor, JobManager, JobState, QueueName, RetryPolicy, Timestamp};
+use crate::{
+    Admin, DrainProgress, Env, Explanation, FinishedRun, JobExecutor, JobId, JobManager, JobState, QueueName,
+    RetryPolicy, Timestamp,
+};
 
 /// A program's background jobs: the manager to enqueue through, and the worker that runs them.
 ///
@@ -34,6 +38,8 @@ pub struct BackgroundJobs {
     retry: RetryPolicy,
     retention: Retention,
     times: Times,
+    on_finished: Listeners<FinishedRun>,
+    on_drain: Listeners<DrainProgress>,
     phase: Mutex<Phase>,
     stopped: OnceCell<StopReport>,
 }
@@ -55,6 +61,8 @@ pub(crate) struct Parts {
     pub(crate) retry: RetryPolicy,
     pub(crate) retention: Option<Retention>,
     pub(crate) times: Times,
+    pub(crate) on_finished: Listeners<FinishedRun>,
+    pub(crate) on_drain: Listeners<DrainProgress>,
 }
 
 impl BackgroundJobs {
@@ -68,11 +76,13 @@ impl BackgroundJobs {
         Self {
             registry: parts.producing.registry.clone(),
             retention: parts.retention.unwrap_or(door.profile().retention),
-            manager: Arc::new(StoreManager::new(door.clone(), parts.producing)),
+            manager: StoreManager::new(door.clone(), parts.producing),
             executor: parts.executor,
             queues: parts.queues,
             retry: parts.retry,
             times: parts.times,
+            on_finished: parts.on_finished,
+            on_drain: parts.on_drain,
             phase: Mutex::new(Phase::Built),
             stopped: OnceCell::new(),
             door,
@@ -105,6 +115,7 @@ impl BackgroundJobs {
             return Err(StartError::NoRuntime);
         }
         let starting = Starting::begin(self)?;
+        warn_of_abort(cfg!(panic = "abort"));
         self.manager
             .prepare()
             .await
@@ -122,6 +133,8 @@ impl BackgroundJobs {
             retry: self.retry,
             retention: self.retention,
             times: self.times,
+            on_finished: self.on_finished.clone(),
+            on_drain: self.on_drain.clone(),
         }
     }
 
@@ -166,6 +179,21 @@ impl BackgroundJobs {
             Phase::Stopped(stats) => *stats,
             Phase::Built | Phase::Starting => JobStats::default(),
         }
+    }
+
+    /// Says where a job stands and why it is not running; see [`JobManager::explain`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn explain(&self, id: JobId) -> Result<Explanation, StoreError> {
+        self.manager.explain(id).await
+    }
+
+    /// What an operator does to jobs and queues; `None` where the store lacks `control()` or `inspect()`.
+    #[must_use]
+    pub fn admin(&self) -> Option<Admin> {
+        let store = self.door.store();
+        (store.control().is_some() && store.inspect().is_some()).then(|| Admin::new(self.manager.clone()))
     }
 
     /// Waits until no job of the kinds and queues served here waits or runs; delayed and retrying jobs count
@@ -213,6 +241,17 @@ impl BackgroundJobs {
     }
 }
 
+/// Says whether there was something to warn of.
+fn warn_of_abort(panics_abort: bool) -> bool {
+    if panics_abort {
+        tracing::warn!(
+            "this program is built with panic = \"abort\": a handler that panics ends the whole process, and \
+             its job runs again when its lease ends; build with panic = \"unwind\" in Cargo.toml's profile"
+        );
+    }
+    panics_abort
+}
+
 fn not_idle(counts: &JobCounts, limit: Duration) -> IdleError {
     IdleError::NotIdle {
         limit,
@@ -246,7 +285,9 @@ impl<'a> Starting<'a> {
         if let Phase::Stopped(_) = *phase {
             return Err(StartError::Stopped);
         }
-        *phase = Phase::Started(Arc::new(Worker::start(self.jobs.worker_parts())));
+        let worker = Worker::start(self.jobs.worker_parts());
+        self.jobs.manager.attach(worker.as_seen_from_outside());
+        *phase = Phase::Started(Arc::new(worker));
         Ok(())
     }
 }

@@ -9,17 +9,20 @@
 pub mod limits;
 pub mod prelude;
 
+mod admin;
 mod args;
 mod builder;
 mod catch_panic;
 mod context;
 mod env;
+mod events;
 mod executor;
 mod failure;
 mod handler;
 mod id;
 mod job_error;
 mod jobs;
+mod local_worker;
 mod manager;
 mod name;
 mod nearest;
@@ -34,10 +37,12 @@ mod store_door;
 mod time;
 mod worker;
 
+pub use admin::{Admin, AdminError, RequeuedWhere};
 pub use args::{JobArgs, JobOptions};
 pub use builder::{BuildError, BuildProblem, Builder};
 pub use context::JobContext;
 pub use env::{AbortTask, Checkpoint, Env, EnvBuilder, Hooks, Outside, OutsideGuard};
+pub use events::{DrainProgress, DrainStep, FinishedRun};
 pub use executor::{JobExecutor, JobRun};
 pub use failure::{ErrorText, Failure, FailureKind, RecordedFailure};
 pub use handler::BackgroundJob;
@@ -46,7 +51,8 @@ pub use job_error::{JobError, JobResult, Verdict};
 pub use jobs::{BackgroundJobs, IdleError, StartError, StopError};
 pub use manager::{
     BackgroundJobManager, EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued,
-    InstallError, JobDraft, JobManager, JobManagerExt, NoManagerError, SubmitError,
+    Explanation, InstallError, JobDraft, JobManager, JobManagerExt, NoManagerError, PutOff, Reason,
+    SubmitError, WaitError,
 };
 pub use name::{Kind, MAX_NAME_BYTES, NameError, QueueName};
 pub use options::Options;

@@ -52,6 +52,8 @@ pub const MAX_ERRORS_PER_JOB: usize = 25;
 pub const INSERT_CHUNK: usize = 1_000;
 /// Args of one insert call of `enqueue_many`, in bytes, after which the chunk ends.
 pub const INSERT_CHUNK_BYTES: usize = 16 * 1024 * 1024;
+/// Jobs of one page of a listing.
+pub const LIST_PAGE: usize = 100;
 /// Cancels of unknown jobs that are remembered while a claim may be about to bring them.
 pub const EARLY_CANCELS: usize = 1_000;
 /// Times an outcome is offered to a store that refuses it, before it is left to its lease.
@@ -68,6 +70,12 @@ pub const UPKEEP_BATCH: u32 = 1_000;
 pub const PRUNE_EVERY_SETTLES: u64 = 1_000;
 /// A run without a timeout that lasts this long is warned about, and again after each further such span.
 pub const LONG_RUN_WARNING: Duration = Duration::from_secs(3600);
+/// How long jobs wait in a queue that no worker here serves before that is warned of.
+pub const UNSERVED_WARNING: Duration = Duration::from_secs(5);
+/// How long jobs that nobody here claims are overdue before that is warned of, and how often it is looked for.
+pub const OVERDUE_WARNING: Duration = Duration::from_secs(60);
+/// Pairs of kind and queue that are watched over at a time because nobody here serves them.
+pub const WATCHED_PAIRS: usize = 1_000;
 /// Finished jobs that age out are cleared away together, at most this often.
 pub const PRUNE_AT_MOST_EVERY: Duration = Duration::from_secs(60);
 /// Finished jobs of each final state that the memory store keeps.

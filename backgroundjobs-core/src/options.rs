@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::events::Listeners;
 use crate::limits::{
     CANCEL_GRACE, CRASH_BACKOFF, DEFAULT_MAX_CRASHES, LEASE, READ_AHEAD, RENEW_EVERY, SLOTS_PER_CORE,
 };
-use crate::{Env, JobArgs, JobExecutor, JobStore, Retention, RetryPolicy};
+use crate::{DrainProgress, Env, FinishedRun, JobArgs, JobExecutor, JobStore, Retention, RetryPolicy};
 
 type Wrapper = Box<dyn FnOnce(Arc<dyn JobExecutor>) -> Arc<dyn JobExecutor> + Send>;
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub(crate) wrappers: Vec<Wrapper>,
     pub(crate) max_crashes: u16,
     pub(crate) times: Times,
+    pub(crate) on_finished: Listeners<FinishedRun>,
+    pub(crate) on_drain: Listeners<DrainProgress>,
 }
 
 /// The worker's times.
@@ -58,6 +61,8 @@ impl Options {
                 cancel_grace: CANCEL_GRACE,
                 read_ahead: READ_AHEAD,
             },
+            on_finished: Listeners::default(),
+            on_drain: Listeners::default(),
         }
     }
 
@@ -112,6 +117,23 @@ impl Options {
         wrap: impl FnOnce(Arc<dyn JobExecutor>) -> E + Send + 'static,
     ) -> Self {
         self.wrappers.push(Box::new(move |inner| Arc::new(wrap(inner))));
+        self
+    }
+
+    /// Calls `listener` after each run that the store has taken the outcome of, also when another run follows.
+    /// May be called several times; each listener hears every run.
+    ///
+    /// It is called by the task that tells the store, so it must be quick and must not block: send the event
+    /// to a channel to do more with it. Runs of other processes are not heard.
+    pub fn on_finished(mut self, listener: impl Fn(&FinishedRun) + Send + Sync + 'static) -> Self {
+        self.on_finished.add(listener);
+        self
+    }
+
+    /// Calls `listener` as a stop comes along: at each step, and whenever a run ends meanwhile. It must be
+    /// quick and must not block; it may draw a line on a terminal.
+    pub fn on_drain_progress(mut self, listener: impl Fn(&DrainProgress) + Send + Sync + 'static) -> Self {
+        self.on_drain.add(listener);
         self
     }
 

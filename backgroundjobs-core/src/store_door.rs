@@ -10,11 +10,12 @@ use std::sync::Arc;
 use crate::catch_panic::CatchPanic;
 use crate::env::{Checkpoint, Outside};
 use crate::store::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, CountJobs, InsertJobs, InsertedJobs,
-    JobCounts, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RenewLeases, RenewedLeases,
-    RequeuedJobs, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation, StoreProfile, WakeHub,
+    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, CountJobs, DeleteStatus, InsertJobs,
+    InsertedJobs, InspectStore, JobCounts, JobPage, JobStore, ListJobs, PruneJobs, PrunedJobs, QueueFacts,
+    RecoverJobs, RecoveredJobs, RenewLeases, RenewedLeases, RequeuedJobs, SettleJobs, SettledJobs,
+    StoreError, StoreErrorKind, StoreOperation, StoreProfile, WakeHub,
 };
-use crate::{BoxFuture, Env, JobId, JobRecord};
+use crate::{BoxFuture, Env, JobId, JobRecord, QueueName};
 
 /// A store, and the surroundings it is called in. Cloning makes another handle.
 #[derive(Clone)]
@@ -89,14 +90,44 @@ impl StoreDoor {
     }
 
     pub(crate) async fn count(&self, request: &CountJobs) -> Result<JobCounts, StoreError> {
-        let inspect = self.store.inspect().ok_or_else(|| self.lacks(StoreOperation::Count, "inspect"))?;
+        let inspect = self.inspect(StoreOperation::Count)?;
         self.call(StoreOperation::Count, || inspect.count(request)).await
+    }
+
+    pub(crate) async fn list(&self, request: &ListJobs) -> Result<JobPage, StoreError> {
+        let inspect = self.inspect(StoreOperation::List)?;
+        self.call(StoreOperation::List, || inspect.list(request)).await
+    }
+
+    pub(crate) async fn queues(&self) -> Result<Vec<QueueFacts>, StoreError> {
+        let inspect = self.inspect(StoreOperation::Queues)?;
+        self.call(StoreOperation::Queues, || inspect.queues(self.env.now())).await
+    }
+
+    pub(crate) async fn delete(&self, ids: &[JobId]) -> Result<Vec<DeleteStatus>, StoreError> {
+        let control = self.control(StoreOperation::Delete)?;
+        let reply = self.call(StoreOperation::Delete, || control.delete(self.env.now(), ids)).await?;
+        expect_count(StoreOperation::Delete, ids.len(), reply.len(), reply)
+    }
+
+    pub(crate) async fn pause(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let control = self.control(StoreOperation::Pause)?;
+        self.call(StoreOperation::Pause, || control.pause(self.env.now(), queue)).await
+    }
+
+    pub(crate) async fn resume(&self, queue: &QueueName) -> Result<(), StoreError> {
+        let control = self.control(StoreOperation::Resume)?;
+        self.call(StoreOperation::Resume, || control.resume(self.env.now(), queue)).await
     }
 
     pub(crate) async fn requeue(&self, ids: &[JobId]) -> Result<RequeuedJobs, StoreError> {
         let control = self.control(StoreOperation::Requeue)?;
         let reply = self.call(StoreOperation::Requeue, || control.requeue(self.env.now(), ids)).await?;
         expect_count(StoreOperation::Requeue, ids.len(), reply.jobs.len(), reply)
+    }
+
+    fn inspect(&self, operation: StoreOperation) -> Result<&dyn InspectStore, StoreError> {
+        self.store.inspect().ok_or_else(|| self.lacks(operation, "inspect"))
     }
 
     fn control(&self, operation: StoreOperation) -> Result<&dyn ControlStore, StoreError> {

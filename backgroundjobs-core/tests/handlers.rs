@@ -174,10 +174,15 @@ impl Gate {
     }
 }
 
+/// For handlers that hang.
+fn impatient_kit() -> TestKit {
+    TestKit::builder().thread_patience(Duration::from_millis(500)).build()
+}
+
 /// It can be neither dropped nor given to another worker, so it is waited for: its job is run once.
 #[tokio::test]
 async fn a_blocking_function_that_outlives_its_timeout_keeps_its_job_and_its_result() {
-    let (kit, gate) = (TestKit::new(), Arc::new(Gate::default()));
+    let (kit, gate) = (impatient_kit(), Arc::new(Gate::default()));
     let runs = Arc::new(AtomicUsize::new(0));
     let (inside, counted) = (gate.clone(), runs.clone());
     let builder = builder().register_blocking(move |_: Greet, _| {
@@ -219,7 +224,7 @@ async fn a_blocking_function_can_see_that_it_shall_stop() {
 
 #[tokio::test]
 async fn a_stop_names_a_blocking_function_that_will_not_end_and_touches_nothing_that_waits() {
-    let (kit, gate, store) = (TestKit::new(), Arc::new(Gate::default()), MemoryStore::new());
+    let (kit, gate, store) = (impatient_kit(), Arc::new(Gate::default()), MemoryStore::new());
     let inside = gate.clone();
     let builder = BackgroundJobs::builder(|options| options.use_store(store.clone()).queue("default", 1))
         .register_blocking(move |_: Greet, _| {

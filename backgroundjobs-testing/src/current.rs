@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
+
 thread_local! {
     static CURRENT: RefCell<Current> = const { RefCell::new(Current { place: None, guards: Vec::new() }) };
 }
@@ -26,7 +28,13 @@ pub(crate) struct Waits {
     sleeps: AtomicUsize,
     cancel: AtomicBool,
     /// A thread is at work for it.
-    thread: AtomicBool,
+    thread: Mutex<Option<Thread>>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    /// Whether it has asked if it shall stop, so that it may be waiting for that.
+    looks_for_cancel: Option<Arc<AtomicBool>>,
 }
 
 impl Waits {
@@ -35,9 +43,11 @@ impl Waits {
         self.sleeps.load(Ordering::SeqCst) > 0 || self.cancel.load(Ordering::SeqCst)
     }
 
-    /// Whether a thread is at work for it.
-    pub(crate) fn for_thread(&self) -> bool {
-        self.thread.load(Ordering::SeqCst)
+    /// Whether a thread is at work for it that, as far as one can tell, waits for nothing.
+    pub(crate) fn for_busy_thread(&self) -> bool {
+        self.thread.lock().as_ref().is_some_and(|thread| {
+            !thread.looks_for_cancel.as_ref().is_some_and(|looks| looks.load(Ordering::SeqCst))
+        })
     }
 }
 
@@ -80,7 +90,7 @@ pub(crate) fn task_name() -> Option<Arc<str>> {
 /// The thread is inside the guard with these waits.
 pub(crate) fn enter_guard(waits: &Arc<Waits>) {
     waits.cancel.store(false, Ordering::SeqCst);
-    waits.thread.store(false, Ordering::SeqCst);
+    *waits.thread.lock() = None;
     write(|current| current.guards.push(waits.clone()));
 }
 
@@ -99,8 +109,12 @@ pub(crate) fn wait_for_cancel() {
 }
 
 /// Every guard that this thread is inside waits for another thread.
-pub(crate) fn wait_for_thread() {
-    read(|current| current.guards.iter().for_each(|waits| waits.thread.store(true, Ordering::SeqCst)));
+pub(crate) fn wait_for_thread(looks_for_cancel: Option<&Arc<AtomicBool>>) {
+    read(|current| {
+        for waits in &current.guards {
+            *waits.thread.lock() = Some(Thread { looks_for_cancel: looks_for_cancel.cloned() });
+        }
+    });
 }
 
 /// A sleep on the virtual clock, known to the guards inside which it was polled; over when dropped.

@@ -56,7 +56,7 @@ impl TestKit {
 
     /// A kit put together by hand.
     pub const fn builder() -> TestKitBuilder {
-        TestKitBuilder { seed: None, start_at: None, jitter: false }
+        TestKitBuilder { seed: None, start_at: None, jitter: false, thread_patience: None }
     }
 
     /// The surroundings that programs get under this kit.
@@ -167,6 +167,7 @@ pub struct TestKitBuilder {
     seed: Option<u64>,
     start_at: Option<Timestamp>,
     jitter: bool,
+    thread_patience: Option<Duration>,
 }
 
 impl TestKitBuilder {
@@ -189,6 +190,13 @@ impl TestKitBuilder {
         self
     }
 
+    /// How long in real time a verb waits for a blocking handler that does not return, before virtual time goes
+    /// on without it; 5 s unless set. For tests of handlers that hang.
+    pub const fn thread_patience(mut self, patience: Duration) -> Self {
+        self.thread_patience = Some(patience);
+        self
+    }
+
     /// The kit.
     #[must_use]
     pub fn build(self) -> TestKit {
@@ -198,6 +206,9 @@ impl TestKitBuilder {
         }
         if let Some(instant) = self.start_at {
             scheduler = scheduler.start_at(instant);
+        }
+        if let Some(patience) = self.thread_patience {
+            scheduler = scheduler.thread_patience(patience);
         }
         let scheduler = scheduler.build();
         let env = Env::builder()

@@ -56,7 +56,8 @@ async fn returned<T>(mut result: oneshot::Receiver<T>, context: &JobContext) -> 
         if answer.is_pending() {
             was_told = was_told || told_to_stop.as_mut().poll(cx).is_ready();
             if let Some(hooks) = context.env().hooks() {
-                hooks.waits_for_thread();
+                // Once told it waits for nothing any more.
+                hooks.waits_for_thread(context.looks_for_cancel().filter(|_| !was_told));
             }
         }
         answer

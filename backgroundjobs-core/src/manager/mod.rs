@@ -3,10 +3,15 @@
 mod current;
 mod draft;
 mod enqueue_error;
+mod explain;
+mod explanation;
 mod ext;
 mod store_manager;
+mod wait;
+mod watch;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -14,10 +19,12 @@ pub use current::{BackgroundJobManager, InstallError, NoManagerError};
 pub(crate) use current::{install, sync_scope};
 pub use draft::{EnqueueOptions, JobDraft};
 pub use enqueue_error::{EnqueueError, EnqueueManyError, SubmitError};
+pub use explanation::{Explanation, PutOff, Reason};
 pub use ext::{EnqueueProgress, JobManagerExt};
-pub(crate) use store_manager::{Producing, StoreManager};
+pub(crate) use store_manager::{LookEverywhere, Producing, StoreManager};
+pub use wait::WaitError;
 
-use crate::{CancelStatus, JobId, JobRecord, RequeueStatus, StoreError};
+use crate::{CancelStatus, JobId, JobRecord, JobState, RequeueStatus, StoreError};
 
 /// What a program enqueues through, and asks about jobs.
 ///
@@ -49,6 +56,22 @@ pub trait JobManager: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`]; of kind [`Rejected`](crate::StoreErrorKind::Rejected) when the store has no control.
     async fn requeue(&self, id: JobId) -> Result<RequeueStatus, StoreError>;
+
+    /// Says where a job stands and why it is not running: not due, its queue paused, no free slot, no handler
+    /// here… Compares with this process's clock and workers; of other processes it knows what the store knows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn explain(&self, id: JobId) -> Result<Explanation, StoreError>;
+
+    /// Waits until a job is over, and answers its final state. Where the end comes in another process it is
+    /// seen within the store's poll interval (5 s).
+    ///
+    /// Cancel safety: may be dropped and called again.
+    ///
+    /// # Errors
+    /// [`WaitError`]: not over within `limit`, with the reason; no such job; or the store cannot say.
+    async fn wait(&self, id: JobId, limit: Duration) -> Result<JobState, WaitError>;
 }
 
 /// What an enqueue answers.

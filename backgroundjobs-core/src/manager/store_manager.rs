@@ -1,24 +1,26 @@
 //! The manager over a store: checks what comes in, stores it, wakes whoever runs it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
 
-use super::{EnqueueError, Enqueued, JobDraft, JobManager, SubmitError};
+use super::watch::Watch;
+use super::{EnqueueError, Enqueued, Explanation, JobDraft, JobManager, SubmitError, WaitError};
 use crate::limits::{MAX_ARGS_BYTES, MAX_METADATA_BYTES, MAX_UNIQUE_KEY_BYTES};
+use crate::local_worker::LocalWorker;
 use crate::manager::draft::Unique;
 use crate::name::DEFAULT_QUEUE;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::store::{
-    CancelJobs, CancelStatus, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind, Wake,
+    CancelJobs, CancelStatus, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind, Wake, WakeHub,
 };
 use crate::store_door::StoreDoor;
-use crate::{Env, JobId, JobRecord, Kind, NewJob, Priority, QueueName, Timestamp, UniqueKey};
+use crate::{Env, JobId, JobRecord, JobState, Kind, NewJob, Priority, QueueName, Timestamp, UniqueKey};
 
 /// What this program may enqueue, and with which defaults.
 #[derive(Debug)]
@@ -26,8 +28,8 @@ pub(crate) struct Producing {
     pub(crate) registry: Arc<Registry>,
     /// Kinds declared as run elsewhere.
     pub(crate) produced: Vec<Kind>,
-    /// Queues served or declared here.
-    pub(crate) queues: Vec<QueueName>,
+    /// Queues served or declared here, with their slots.
+    pub(crate) queues: Vec<(QueueName, usize)>,
     /// Every kind and queue may be enqueued.
     pub(crate) producer_only: bool,
     /// Attempts of a job that nothing else says of.
@@ -36,17 +38,38 @@ pub(crate) struct Producing {
     pub(crate) max_crashes: u16,
 }
 
+impl Producing {
+    /// Whether the worker that belongs to this runs such jobs.
+    pub(super) fn is_run_here(&self, queue: &QueueName, kind: &Kind) -> bool {
+        self.registry.find(kind).is_some()
+            && self.queues.iter().any(|(served, slots)| *slots > 0 && served == queue)
+    }
+}
+
 /// The manager over a store.
 pub(crate) struct StoreManager {
     door: StoreDoor,
     producing: Producing,
     prepared: OnceCell<()>,
     stopped: AtomicBool,
+    /// Set when it is started.
+    worker: OnceLock<Weak<dyn LocalWorker>>,
+    watch: Watch,
+    /// For tasks that must not keep it alive.
+    me: Weak<Self>,
 }
 
 impl StoreManager {
-    pub(crate) fn new(door: StoreDoor, producing: Producing) -> Self {
-        Self { door, producing, prepared: OnceCell::new(), stopped: AtomicBool::new(false) }
+    pub(crate) fn new(door: StoreDoor, producing: Producing) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            door,
+            producing,
+            prepared: OnceCell::new(),
+            stopped: AtomicBool::new(false),
+            worker: OnceLock::new(),
+            watch: Watch::default(),
+            me: me.clone(),
+        })
     }
 
     /// Prepares the store, once.
@@ -59,6 +82,46 @@ impl StoreManager {
         self.stopped.store(true, Ordering::Release);
     }
 
+    /// The worker of these jobs was started.
+    pub(crate) fn attach(&self, worker: Weak<dyn LocalWorker>) {
+        // Jobs are started once.
+        _ = self.worker.set(worker);
+    }
+
+    pub(crate) fn door(&self) -> &StoreDoor {
+        &self.door
+    }
+
+    pub(super) fn own_worker(&self) -> Option<Arc<dyn LocalWorker>> {
+        self.worker.get().and_then(Weak::upgrade)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.worker.get().is_some()
+    }
+
+    /// Whether a call of `start()` would bring a worker that is not there.
+    pub(super) fn has_worker_to_start(&self) -> bool {
+        !self.producing.producer_only && !self.has_started()
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn producing(&self) -> &Producing {
+        &self.producing
+    }
+
+    /// A handle that does not keep it alive.
+    pub(super) fn weak(&self) -> Weak<Self> {
+        self.me.clone()
+    }
+
     fn env(&self) -> &Env {
         self.door.env()
     }
@@ -66,13 +129,13 @@ impl StoreManager {
     /// Checks a draft and fills in what it leaves open.
     fn resolve(&self, draft: JobDraft) -> Result<NewJob, EnqueueError> {
         let JobDraft { kind: name, args, defaults, options } = draft;
-        if self.stopped.load(Ordering::Acquire) && self.door.profile().poll_interval.is_none() {
-            return Err(EnqueueError::Stopped { kind: name.into(), store: self.door.profile().name });
-        }
         let kind = self.kind(&name)?;
         let registration = self.producing.registry.find(&kind);
         let queue =
             self.queue(&kind, options.queue.or(defaults.queue).as_deref().unwrap_or(DEFAULT_QUEUE))?;
+        if self.is_stopped() && !self.may_be_run_by_others(&queue, &kind) {
+            return Err(EnqueueError::Stopped { kind: kind.to_string(), store: self.door.profile().name });
+        }
         if args.as_str().len() > MAX_ARGS_BYTES {
             return Err(EnqueueError::ArgsTooLarge { kind: kind.to_string(), bytes: args.as_str().len() });
         }
@@ -117,7 +180,7 @@ impl StoreManager {
     /// The queue of this name, if jobs may be enqueued into it here.
     fn queue(&self, kind: &Kind, name: &str) -> Result<QueueName, EnqueueError> {
         let Producing { queues, producer_only, .. } = &self.producing;
-        if let Some(known) = queues.iter().find(|queue| *queue == name) {
+        if let Some((known, _)) = queues.iter().find(|(queue, _)| queue == name) {
             return Ok(known.clone());
         }
         let queue = QueueName::new(name).map_err(|source| EnqueueError::Name {
@@ -128,13 +191,33 @@ impl StoreManager {
         if *producer_only {
             return Ok(queue);
         }
-        let known: Vec<String> = queues.iter().map(QueueName::to_string).collect();
+        let known: Vec<String> = queues.iter().map(|(queue, _)| queue.to_string()).collect();
         Err(EnqueueError::UnknownQueue {
             kind: kind.to_string(),
             nearest: nearest(name, &known),
             queue: queue.to_string(),
             known,
         })
+    }
+
+    /// Puts finished jobs back and wakes whoever runs them.
+    pub(crate) async fn requeue_all(&self, ids: &[JobId]) -> Result<Vec<RequeueStatus>, StoreError> {
+        let doubt = LookEverywhere(self.door.hub());
+        let answers = self.door.requeue(ids).await?.jobs;
+        doubt.resolve();
+        let mut queues: Vec<&QueueName> = Vec::with_capacity(1);
+        for answer in &answers {
+            if let RequeueStatus::Requeued(queue) = answer
+                && !queues.contains(&queue)
+            {
+                queues.push(queue);
+            }
+        }
+        for (hub, queue) in self.door.hub().into_iter().flat_map(|hub| queues.iter().map(move |it| (hub, it)))
+        {
+            hub.announce(Wake::Due { queue, delay: Duration::ZERO });
+        }
+        Ok(answers)
     }
 
     /// Tells this process's workers when the first of these jobs of each queue falls due.
@@ -182,7 +265,9 @@ impl JobManager for StoreManager {
         let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
         doubt.resolved = true;
         let new = request.jobs.iter().zip(&inserted.jobs).filter(|(_, answer)| **answer == Inserted::New);
-        self.announce(new.map(|(job, _)| job), inserted.store_now);
+        let new = new.map(|(job, _)| job);
+        self.announce(new.clone(), inserted.store_now);
+        self.watch_over(new);
         Ok(request
             .jobs
             .iter()
@@ -215,12 +300,16 @@ impl JobManager for StoreManager {
 
     async fn requeue(&self, id: JobId) -> Result<RequeueStatus, StoreError> {
         self.prepare().await?;
-        let mut answer = self.door.requeue(&[id]).await?;
-        let status = answer.jobs.pop().unwrap_or(RequeueStatus::Unknown);
-        if let (Some(hub), RequeueStatus::Requeued(queue)) = (self.door.hub(), &status) {
-            hub.announce(Wake::Due { queue, delay: Duration::ZERO });
-        }
-        Ok(status)
+        Ok(self.requeue_all(&[id]).await?.pop().unwrap_or(RequeueStatus::Unknown))
+    }
+
+    async fn explain(&self, id: JobId) -> Result<Explanation, StoreError> {
+        self.prepare().await?;
+        self.explain_job(id).await
+    }
+
+    async fn wait(&self, id: JobId, limit: Duration) -> Result<JobState, WaitError> {
+        self.wait_for(id, limit).await
     }
 }
 
@@ -236,6 +325,25 @@ impl Drop for Doubt<'_> {
     fn drop(&mut self) {
         if !self.resolved {
             self.manager.announce(self.request.jobs.iter(), self.request.now);
+        }
+    }
+}
+
+/// A call under way that may let jobs be claimed. If it is dropped, or answered with an error, that may have
+/// happened all the same: then workers are told to look.
+pub(crate) struct LookEverywhere<'a>(pub(crate) Option<&'a WakeHub>);
+
+impl LookEverywhere<'_> {
+    /// The call was answered.
+    pub(crate) fn resolve(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for LookEverywhere<'_> {
+    fn drop(&mut self) {
+        if let Some(hub) = self.0 {
+            hub.announce(Wake::Anything);
         }
     }
 }

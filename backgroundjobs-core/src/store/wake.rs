@@ -8,7 +8,8 @@ use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::{JobId, QueueName};
+use crate::local_worker::LocalWorker;
+use crate::{JobId, Kind, QueueName};
 
 /// Joins every manager and worker of this process that share one store.
 ///
@@ -22,7 +23,7 @@ pub struct WakeHub {
 
 #[derive(Default)]
 struct HubInner {
-    listeners: RwLock<Vec<Weak<dyn WakeListener>>>,
+    workers: RwLock<Vec<Weak<dyn LocalWorker>>>,
     /// Tells those who wait for jobs to end that some have.
     progress: Notify,
 }
@@ -34,11 +35,10 @@ pub(crate) enum Wake<'a> {
     Due { queue: &'a QueueName, delay: Duration },
     /// These running jobs are to be cancelled.
     CancelRequested(&'a [JobId]),
-}
-
-/// Hears of changes on the announcing task, so it must be quick and must not block.
-pub(crate) trait WakeListener: Send + Sync {
-    fn wake(&self, wake: Wake<'_>);
+    /// This queue is paused.
+    Paused(&'a QueueName),
+    /// Something may have changed, and nobody knows what.
+    Anything,
 }
 
 impl WakeHub {
@@ -48,18 +48,29 @@ impl WakeHub {
         Self::default()
     }
 
-    /// Hears every change from now on, for as long as `listener` lives.
-    pub(crate) fn listen(&self, listener: Weak<dyn WakeListener>) {
-        let mut listeners = self.inner.listeners.write();
-        listeners.retain(|listener| listener.strong_count() > 0);
-        listeners.push(listener);
+    /// `worker` hears every change from now on, for as long as it lives.
+    pub(crate) fn join(&self, worker: Weak<dyn LocalWorker>) {
+        let mut workers = self.inner.workers.write();
+        workers.retain(|worker| worker.strong_count() > 0);
+        workers.push(worker);
     }
 
-    /// Tells every listener, in the order in which they came.
+    /// Tells every worker, in the order in which they came.
     pub(crate) fn announce(&self, wake: Wake<'_>) {
-        for listener in self.inner.listeners.read().iter().filter_map(Weak::upgrade) {
-            listener.wake(wake);
+        for worker in self.inner.workers.read().iter().filter_map(Weak::upgrade) {
+            worker.wake(wake);
         }
+    }
+
+    /// Whether a worker of this process claims jobs of this kind from this queue.
+    pub(crate) fn is_served(&self, queue: &QueueName, kind: &Kind) -> bool {
+        let workers = self.inner.workers.read();
+        workers.iter().filter_map(Weak::upgrade).any(|worker| worker.serves(queue, kind))
+    }
+
+    /// The workers of this process on this store.
+    pub(crate) fn workers(&self) -> Vec<Arc<dyn LocalWorker>> {
+        self.inner.workers.read().iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Tells those who wait for jobs to end that some have.
@@ -75,6 +86,6 @@ impl WakeHub {
 
 impl fmt::Debug for WakeHub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WakeHub").field("listeners", &self.inner.listeners.read().len()).finish()
+        f.debug_struct("WakeHub").field("workers", &self.inner.workers.read().len()).finish()
     }
 }

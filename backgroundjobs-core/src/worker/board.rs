@@ -281,9 +281,17 @@ impl Board {
     }
 
     /// Takes out everything that was read ahead for a queue: it is paused.
-    pub(super) fn take_queue(&self, demand: &Demand) -> Vec<ClaimedJob> {
+    pub(super) fn take_queue(&self, name: &QueueName) -> Vec<ClaimedJob> {
         let mut state = self.state.lock();
-        state.queues[demand.index].buffer.drain(..).map(|next| next.job).collect()
+        let queue = state.queues.iter_mut().find(|queue| queue.name == *name);
+        queue.into_iter().flat_map(|queue| queue.buffer.drain(..)).map(|next| next.job).collect()
+    }
+
+    /// The slots of a queue and how many are taken, if it is served.
+    pub(super) fn slots_of(&self, name: &QueueName) -> Option<(usize, usize)> {
+        let state = self.state.lock();
+        let queue = state.queues.iter().find(|queue| queue.name == *name)?;
+        Some((queue.slots, queue.busy))
     }
 
     /// Ends it: no more claims, every slot ends when it is free. What was read ahead is to be released.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::Shared;
 use super::backoff::Backoff;
 use super::board::{Demand, Supply};
-use super::runs::{CancelCause, Displaced};
+use super::runs::{CancelCause, Displaced, HeldJob};
 use crate::limits::{CONTENDED_WAIT, POLL_JITTER};
 use crate::store::{ClaimJobs, ClaimedJob, ClaimedJobs, LeaseKey, Outcome, Settlement};
-use crate::{Env, Timestamp};
+use crate::{Env, ErrorText, Timestamp};
 
 /// Claims when an alarm says so, when a slot asks for more ahead of time, and when there is room that no
 /// idle slot sees to; returns what was read ahead too early. Until the worker closes.
@@ -53,6 +53,9 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
         let last_try = shared.closing.is_cancelled();
         match shared.door.claim(&request).await {
             Ok(reply) => {
+                if request.repeated {
+                    *shared.claim_error.lock() = None;
+                }
                 take_in(shared, &demands, reply);
                 if request.repeated || env.now().since(begun) >= shared.times.renew_every {
                     // The leases began with a call that is long over.
@@ -62,6 +65,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
             }
             Err(error) => {
                 shared.stats.store_errors.add(1);
+                *shared.claim_error.lock() = Some(ErrorText::from_error(&error).to_string());
                 tracing::warn!(
                     worker = %shared.id,
                     error = &error as &dyn std::error::Error,
@@ -92,7 +96,7 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
     let mut supplies = Vec::with_capacity(demands.len());
     for (queue, demand) in reply.queues.into_iter().zip(demands) {
         if queue.paused {
-            shared.release(shared.board.take_queue(demand).iter().map(lease_of));
+            shared.release(shared.board.take_queue(&demand.ask.queue).iter().map(lease_of));
         }
         shared.stats.claimed.add(queue.jobs.len() as u64);
         // Nothing came though there may be something: another claim holds it for the moment.
@@ -112,7 +116,8 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
 
 /// From now on the job's lease is renewed. A job that is to be cancelled does not start at all.
 fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
-    match shared.runs.hold(lease_of(&job), job.queue.clone()) {
+    let held = HeldJob { kind: job.kind.clone(), queue: job.queue.clone(), attempt: job.attempt() };
+    match shared.runs.hold(lease_of(&job), held) {
         None => {}
         Some(Displaced::Run(older)) => {
             shared.cancel_run(&older, CancelCause::Lost);

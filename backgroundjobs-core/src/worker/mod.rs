@@ -15,6 +15,7 @@ mod claimer;
 mod deadlines;
 mod leases;
 mod listener;
+mod overdue;
 mod pace;
 mod runs;
 mod settler;
@@ -23,11 +24,13 @@ mod stats;
 mod stop;
 mod upkeep;
 mod verdict;
+mod view;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use self::board::Board;
@@ -39,12 +42,16 @@ use self::stats::Stats;
 pub use self::stop::{LeftRunning, StopReport};
 use self::upkeep::Upkeep;
 use crate::env::TaskHandle;
+use crate::events::Listeners;
 use crate::limits::LAST_CALLS;
+use crate::local_worker::LocalWorker;
 use crate::options::Times;
 use crate::registry::Registry;
-use crate::store::{ClaimedJob, LeaseKey, Outcome, Retention, Settlement, Wake, WakeListener};
+use crate::store::{ClaimedJob, LeaseKey, Outcome, Retention, Settlement, Wake};
 use crate::store_door::StoreDoor;
-use crate::{JobExecutor, JobManager, QueueName, RetryPolicy, Timestamp, WorkerId};
+use crate::{
+    DrainProgress, FinishedRun, JobExecutor, JobManager, QueueName, RetryPolicy, Timestamp, WorkerId,
+};
 
 /// What a worker is made of.
 pub(crate) struct WorkerParts {
@@ -56,6 +63,8 @@ pub(crate) struct WorkerParts {
     pub(crate) retry: RetryPolicy,
     pub(crate) retention: Retention,
     pub(crate) times: Times,
+    pub(crate) on_finished: Listeners<FinishedRun>,
+    pub(crate) on_drain: Listeners<DrainProgress>,
 }
 
 /// A running worker.
@@ -75,12 +84,16 @@ struct Shared {
     manager: Arc<dyn JobManager>,
     retry: RetryPolicy,
     times: Times,
+    on_finished: Listeners<FinishedRun>,
+    on_drain: Listeners<DrainProgress>,
     board: Board,
     runs: Runs,
     deadlines: Deadlines,
     settler: Settler,
     upkeep: Upkeep,
     stats: Stats,
+    /// What the store answered to the last claim, if that failed.
+    claim_error: Mutex<Option<String>>,
     /// No more claims.
     stopping: CancellationToken,
     /// Every run is told to stop.
@@ -103,6 +116,7 @@ impl Worker {
             runs: Runs::default(),
             deadlines: Deadlines::default(),
             stats: Stats::default(),
+            claim_error: Mutex::default(),
             stopping: CancellationToken::new(),
             interrupted: AtomicBool::new(false),
             slots_left: AtomicUsize::new(slots),
@@ -113,13 +127,21 @@ impl Worker {
             manager: parts.manager,
             retry: parts.retry,
             times: parts.times,
+            on_finished: parts.on_finished,
+            on_drain: parts.on_drain,
         });
         if let Some(hub) = shared.door.hub() {
-            let listener: Arc<dyn WakeListener> = shared.clone();
-            hub.listen(Arc::downgrade(&listener));
+            let worker: Arc<dyn LocalWorker> = shared.clone();
+            hub.join(Arc::downgrade(&worker));
         }
         tracing::debug!(worker = %shared.id, slots, "the worker starts");
         Self { services: spawn_services(&shared), slots: spawn_slots(&shared), shared }
+    }
+
+    /// The worker as others of this process see it.
+    pub(crate) fn as_seen_from_outside(&self) -> Weak<dyn LocalWorker> {
+        let worker: Arc<dyn LocalWorker> = self.shared.clone();
+        Arc::downgrade(&worker)
     }
 
     /// What has happened so far.
@@ -194,6 +216,9 @@ fn spawn_services(shared: &Arc<Shared>) -> Vec<(&'static str, TaskHandle)> {
     if shared.door.env().hooks().is_none() && shared.door.store().remote_wakes().is_some() {
         services.push(service!(shared, "listener", listener::keep));
     }
+    if shared.door.profile().poll_interval.is_some() && shared.door.store().inspect().is_some() {
+        services.push(service!(shared, "overdue", overdue::keep));
+    }
     services
 }
 
@@ -246,22 +271,6 @@ impl Shared {
         match instant {
             Some(instant) => self.door.env().sleep_until(instant).await,
             None => std::future::pending().await,
-        }
-    }
-}
-
-impl WakeListener for Shared {
-    fn wake(&self, wake: Wake<'_>) {
-        match wake {
-            Wake::Due { queue, delay } => {
-                let now = self.door.env().now();
-                self.board.due(queue, now + delay, now);
-            }
-            Wake::CancelRequested(ids) => {
-                for run in ids.iter().filter_map(|id| self.runs.request_cancel(*id)) {
-                    self.cancel_run(&run, CancelCause::User);
-                }
-            }
         }
     }
 }

@@ -37,10 +37,17 @@ struct Held {
 
 struct Claim {
     generation: u64,
-    queue: QueueName,
+    job: HeldJob,
     run: Option<Arc<Run>>,
     /// Cancelled before it started.
     cancelled: bool,
+}
+
+/// What is remembered of a job until it is let go.
+pub(super) struct HeldJob {
+    pub(super) kind: Kind,
+    pub(super) queue: QueueName,
+    pub(super) attempt: u16,
 }
 
 impl Held {
@@ -54,8 +61,8 @@ impl Held {
 impl Runs {
     /// This worker holds the job from now on. Answers what it had of an older claim of the same job, which has
     /// lost its lease without this worker knowing it.
-    pub(super) fn hold(&self, lease: LeaseKey, queue: QueueName) -> Option<Displaced> {
-        let claim = Claim { generation: lease.generation, queue, run: None, cancelled: false };
+    pub(super) fn hold(&self, lease: LeaseKey, job: HeldJob) -> Option<Displaced> {
+        let claim = Claim { generation: lease.generation, job, run: None, cancelled: false };
         if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.first.notify_one();
         }
@@ -90,8 +97,9 @@ impl Runs {
         }
     }
 
-    /// This claim is over; a later claim of the same job is not. Answers the job's queue.
-    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<QueueName> {
+    /// This claim is over; a later claim of the same job is not. Answers what job it was, and whether it
+    /// was about to run at least.
+    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<(HeldJob, bool)> {
         let Entry::Occupied(mut entry) = self.held.entry(lease.id) else { return None };
         let held = entry.get_mut();
         let claim = if held.latest.generation == lease.generation {
@@ -104,13 +112,22 @@ impl Runs {
             held.displaced.swap_remove(at)
         };
         self.count.fetch_sub(1, Ordering::AcqRel);
-        Some(claim.queue)
+        Some((claim.job, claim.run.is_some()))
+    }
+
+    /// Whether this worker holds the claim.
+    pub(super) fn holds(&self, lease: LeaseKey) -> bool {
+        self.held.get_mut(&lease.id).is_some_and(|mut held| held.claim(lease.generation).is_some())
+    }
+
+    /// The run of a claim, if it has started.
+    pub(super) fn run(&self, lease: LeaseKey) -> Option<Arc<Run>> {
+        self.held.get_mut(&lease.id)?.claim(lease.generation)?.run.clone()
     }
 
     /// The run of a claim, while its handler has not ended.
     pub(super) fn running(&self, lease: LeaseKey) -> Option<Arc<Run>> {
-        let run = self.held.get_mut(&lease.id)?.claim(lease.generation)?.run.clone()?;
-        (!run.has_ended()).then_some(run)
+        self.run(lease).filter(|run| !run.has_ended())
     }
 
     /// Somebody wants the job cancelled: the run to tell. One that has not started will know by itself, and so
@@ -204,6 +221,18 @@ pub(super) enum CancelCause {
     Stop,
     /// The lease is lost: another worker may run the job.
     Lost,
+}
+
+impl CancelCause {
+    /// Why, in words.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "somebody cancelled it",
+            Self::Timeout => "it ran out of time",
+            Self::Stop => "the program stops",
+            Self::Lost => "its lease was lost",
+        }
+    }
 }
 
 /// One run of one job: how to tell it to stop.

@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::backoff::Backoff;
+use super::runs::HeldJob;
 use crate::failure::Failure;
 use crate::limits::{REFUSED_TRIES, SETTLE_BACKLOG, SETTLE_BATCH, STORE_RETRY_BASE};
 use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError};
-use crate::{JobState, Timestamp};
+use crate::{FinishedRun, JobId, JobState, Timestamp};
 
 pub(super) struct Settler {
     state: Mutex<State>,
@@ -271,11 +272,17 @@ fn plain(outcome: Outcome) -> Outcome {
     }
 }
 
+fn finished(id: JobId, job: HeldJob, outcome: &Outcome, state: JobState) -> FinishedRun {
+    let HeldJob { kind, queue, attempt } = job;
+    let error = outcome.failure().map(|failure| (failure.kind, failure.text.clone()));
+    FinishedRun { id, kind, queue, state, attempt, error }
+}
+
 /// The store has answered: the leases are no longer renewed, and whoever waits for the changes hears of them.
 fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
     let mut ended = false;
     for (Settlement { lease, outcome }, answer) in settlements.iter().zip(answers) {
-        let queue = shared.runs.let_go(*lease);
+        let held = shared.runs.let_go(*lease);
         let Settled::Applied { state } = *answer else {
             shared.stats.lost.add(1);
             tracing::warn!(
@@ -285,13 +292,17 @@ fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
             continue;
         };
         shared.stats.settled(outcome, state);
-        match (state, queue) {
-            (JobState::Waiting, Some(queue)) => shared.announce_due(&queue, outcome.delay()),
-            _ if state.is_final() => {
-                ended = true;
-                shared.upkeep.job_ended();
-            }
-            _ => {}
+        if state.is_final() {
+            ended = true;
+            shared.upkeep.job_ended();
+        }
+        let Some((job, has_run)) = held else { continue };
+        if state == JobState::Waiting {
+            shared.announce_due(&job.queue, outcome.delay());
+        }
+        // What was read ahead and goes back has not run.
+        if has_run || state.is_final() {
+            shared.on_finished.tell(|| finished(lease.id, job, outcome, state));
         }
     }
     if let Some(hub) = shared.door.hub().filter(|_| ended) {

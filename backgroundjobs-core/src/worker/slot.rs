@@ -143,26 +143,25 @@ async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobConte
         ended = &mut handler => Some(ended),
         () = run.to_be_dropped() => None,
     };
-    if context.is_blocking() {
+    if ended.is_none() && context.is_blocking() {
         // It cannot be dropped, and nobody else may have the job before it has returned: the lease is renewed
         // and the slot stays taken. What it returns counts.
-        if ended.is_none() {
-            warn_of_blocking(job);
-        }
+        warn_of_blocking(job);
         tokio::select! {
             biased;
-            late = &mut handler, if ended.is_none() => ended = Some(late),
-            () = context.blocking_calls_ended() => {}
-        }
-        context.blocking_calls_ended().await;
-        if ended.is_none() {
-            tokio::select! {
+            late = &mut handler => ended = Some(late),
+            () = context.blocking_calls_ended() => tokio::select! {
                 biased;
-                late = handler => ended = Some(late),
-                // It has returned, and still nothing comes of it: a wrapper waits for something else.
+                late = &mut handler => ended = Some(late),
+                // Still nothing comes of it: a wrapper waits for something else.
                 () = std::future::ready(()) => {}
-            }
+            },
         }
+    }
+    if context.is_blocking() {
+        // The answer is there a moment before the call is over; or a wrapper did not wait for it.
+        let returned = std::pin::pin!(context.blocking_calls_ended());
+        shared.door.env().outside(what, returned).await;
     }
     match ended {
         Some(Ok(result)) => Ended::Returned(result),

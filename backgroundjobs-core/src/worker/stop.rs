@@ -1,5 +1,6 @@
 //! How a worker stops: claim no more, let runs end, tell them to stop, drop them, hand back, report.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use super::runs::Run;
 use super::{Shared, Worker};
 use crate::limits::LAST_CALLS;
 use crate::store::LeaseKey;
-use crate::{JobId, Kind, Timestamp};
+use crate::{DrainProgress, DrainStep, JobId, Kind, Timestamp};
 
 /// What a stop left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,14 +61,16 @@ impl Worker {
         shared.release(unstarted.iter().map(super::claimer::lease_of));
         let mut settled_by = (env.now() + drain).max(env.now() + LAST_CALLS);
         let mut interrupted: Vec<LeaseKey> = Vec::new();
-        if !handlers_ended_by(shared, env.now() + drain).await {
+        if !handlers_ended_by(shared, env.now() + drain, DrainStep::Finishing).await {
             interrupted = shared.interrupt().iter().map(|run| run.lease).collect();
             // `interrupt` has set the deadline by which the handlers are dropped; one that can be dropped is
             // gone right after.
-            handlers_ended_by(shared, env.now() + grace + grace.max(LAST_CALLS)).await;
+            let gone_by = env.now() + grace + grace.max(LAST_CALLS);
+            handlers_ended_by(shared, gone_by, DrainStep::Interrupting).await;
             settled_by = settled_by.max(env.now() + grace.max(LAST_CALLS));
         }
         let still_running = self.still_running();
+        progress(shared, DrainStep::Settling, still_running.len(), settled_by);
         slots_ended_by(shared, settled_by, still_running.len()).await;
         tokio::select! {
             biased;
@@ -76,6 +79,7 @@ impl Worker {
         }
         shared.closing.cancel();
         let calls_in_flight = self.calls_in_flight(still_running.len()).await;
+        progress(shared, DrainStep::Done, still_running.len(), env.now());
         let unsettled = shared.settler.unsettled().into_iter().map(|lease| lease.id).collect();
         let stuck = |lease: &LeaseKey| still_running.iter().any(|left| left.id == lease.id);
         let finished = running.iter().filter(|lease| !interrupted.contains(lease) && !stuck(lease)).count();
@@ -108,9 +112,26 @@ impl Worker {
 }
 
 /// Waits until no handler runs. Says whether that came before `deadline`.
-async fn handlers_ended_by(shared: &Shared, deadline: Timestamp) -> bool {
-    ended_by(shared, deadline, || shared.runs.all_running().is_empty() && !shared.board.is_starting_one())
-        .await
+async fn handlers_ended_by(shared: &Shared, deadline: Timestamp, step: DrainStep) -> bool {
+    let told = Cell::new(None);
+    let have_ended = || {
+        let running = shared.runs.all_running().len();
+        if told.replace(Some(running)) != Some(running) {
+            progress(shared, step, running, deadline);
+        }
+        running == 0 && !shared.board.is_starting_one()
+    };
+    ended_by(shared, deadline, have_ended).await
+}
+
+/// Tells the program how far the stop has come.
+fn progress(shared: &Shared, step: DrainStep, running: usize, until: Timestamp) {
+    shared.on_drain.tell(|| DrainProgress {
+        step,
+        running,
+        unsettled: shared.settler.backlog(),
+        remaining: until.since(shared.door.env().now()),
+    });
 }
 
 /// Waits until all slots have ended but the `stuck` ones that a handler blocks. Says whether that came before

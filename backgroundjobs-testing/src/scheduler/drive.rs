@@ -36,6 +36,8 @@ impl Drive {
         assert!(state.drive.is_none(), "{verb} was called while another verb drives the scheduler");
         state.drive = Some(Report::starting(shared.clock.now()));
         state.progress = shared.ticker.now();
+        // What the test has done since may let a thread go on, and that takes it a moment.
+        state.wait_for_threads_again(shared.ticker.now());
         drop(state);
         shared.start_ticking();
         Self { shared: shared.clone() }

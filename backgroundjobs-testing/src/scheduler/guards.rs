@@ -50,9 +50,9 @@ impl Guard {
         }
     }
 
-    /// Whether it waits for a call on the blocking pool.
-    pub(super) fn waits_for_thread(&self) -> bool {
-        self.waits.for_thread()
+    /// Whether it waits for a call on the blocking pool that seems to be at work.
+    pub(super) fn waits_for_busy_thread(&self) -> bool {
+        self.waits.for_busy_thread()
     }
 
     /// Whether it waits for something, seen by the kit or not.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard};
 use tokio::task::coop::unconstrained;
@@ -29,8 +30,8 @@ impl Hooks for StepHooks {
         current::wait_for_cancel();
     }
 
-    fn waits_for_thread(&self) {
-        current::wait_for_thread();
+    fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicBool>>) {
+        current::wait_for_thread(looks_for_cancel);
     }
 
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {

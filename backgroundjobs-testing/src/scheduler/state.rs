@@ -177,6 +177,13 @@ impl State {
         any
     }
 
+    /// Waits again for the threads that were given up.
+    pub(super) fn wait_for_threads_again(&mut self, tick: u64) {
+        for guard in self.guards.iter_mut().filter(|guard| guard.waits_for_busy_thread()) {
+            (guard.given_up, guard.since_tick) = (false, tick);
+        }
+    }
+
     pub(super) fn note_nondeterminism(&mut self, reason: String) {
         note(&mut self.drive, reason);
     }
@@ -207,7 +214,7 @@ pub(super) struct Patience {
 impl Patience {
     fn with(&self, guard: &Guard) -> Duration {
         match guard.what {
-            Outside::Handler { .. } if guard.waits_for_thread() => self.thread,
+            Outside::Handler { .. } if guard.waits_for_busy_thread() => self.thread,
             Outside::Handler { .. } => self.handler,
             _ => self.store,
         }

@@ -1,0 +1,61 @@
+//! The worker as others of this process see it: they wake it, and ask what it does with a job.
+
+use super::Shared;
+use super::claimer::lease_of;
+use super::runs::CancelCause;
+use crate::local_worker::{Holding, LocalWorker, WorkerView, lease_key};
+use crate::store::Wake;
+use crate::{JobRecord, JobState, Kind, QueueName};
+
+impl LocalWorker for Shared {
+    fn wake(&self, wake: Wake<'_>) {
+        match wake {
+            Wake::Due { queue, delay } => {
+                let now = self.door.env().now();
+                self.board.due(queue, now + delay, now);
+            }
+            Wake::CancelRequested(ids) => {
+                for run in ids.iter().filter_map(|id| self.runs.request_cancel(*id)) {
+                    self.cancel_run(&run, CancelCause::User);
+                }
+            }
+            Wake::Anything => self.board.look_everywhere(),
+            Wake::Paused(queue) => self.release(self.board.take_queue(queue).iter().map(lease_of)),
+        }
+    }
+
+    fn serves(&self, queue: &QueueName, kind: &Kind) -> bool {
+        self.registry.find(kind).is_some() && self.serves_queue(queue)
+    }
+
+    fn serves_queue(&self, queue: &QueueName) -> bool {
+        !self.stopping.is_cancelled() && self.board.slots_of(queue).is_some()
+    }
+
+    fn look(&self, job: &JobRecord) -> WorkerView {
+        let queues = self.board.queues();
+        WorkerView {
+            slots: self.board.slots_of(&job.queue).filter(|_| !self.stopping.is_cancelled()),
+            kinds: self.registry.names().iter().map(Kind::to_string).collect(),
+            queues: queues.into_iter().map(|(queue, _)| queue.to_string()).collect(),
+            claim_error: self.claim_error.lock().clone(),
+            holding: self.holding(job),
+        }
+    }
+}
+
+impl Shared {
+    fn holding(&self, job: &JobRecord) -> Option<Holding> {
+        let lease = lease_key(job);
+        if job.state != JobState::Running || !self.runs.holds(lease) {
+            return None;
+        }
+        Some(match self.runs.run(lease) {
+            None => Holding::ReadAhead,
+            Some(run) if run.has_ended() => Holding::Ended,
+            Some(run) => {
+                Holding::Runs { since: run.started, told_to_stop: run.cause().map(CancelCause::as_str) }
+            }
+        })
+    }
+}
