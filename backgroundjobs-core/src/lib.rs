@@ -19,6 +19,7 @@ mod failure;
 mod handler;
 mod id;
 mod job_error;
+mod job_future;
 mod jobs;
 mod manager;
 mod name;
@@ -43,6 +44,7 @@ pub use failure::{ErrorText, Failure, FailureKind, RecordedFailure};
 pub use handler::BackgroundJob;
 pub use id::{ClaimId, JobId, ParseJobIdError, WorkerId};
 pub use job_error::{JobError, JobResult, Verdict};
+pub use job_future::JobFuture;
 pub use jobs::{BackgroundJobs, IdleError, StartError, StopError};
 pub use manager::{
     EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued, JobDraft, JobManager,
