@@ -26,10 +26,10 @@ use crate::Priority;
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not the args of a job",
-    label = "needs `impl JobArgs for {Self}`",
+    message = "`{Self}` is not the args of a job: it lacks `impl JobArgs`",
+    label = "no `impl JobArgs for {Self}`",
     note = "write `impl JobArgs for {Self} {{ const KIND: &'static str = \"a_stable_name\"; }}`",
-    note = "and derive `serde::Serialize` and `serde::Deserialize` for it"
+    note = "and above the type `#[derive(serde::Serialize, serde::Deserialize)]`"
 )]
 pub trait JobArgs: Serialize + DeserializeOwned + Send + 'static {
     /// The stable name that is stored with each job, as in `"register_user"`. Renaming the Rust type must not

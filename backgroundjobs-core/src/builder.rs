@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use crate::manager::Producing;
 use crate::options::{Options, default_slots};
 use crate::registry::{Registration, Registry};
 use crate::{
-    BackgroundJob, Env, JobArgs, JobContext, JobError, JobExecutor, JobResult, JobStore, Kind, NameError,
-    QueueName, RetryPolicy,
+    BackgroundJob, Env, JobArgs, JobContext, JobError, JobExecutor, JobFuture, JobResult, JobStore, Kind,
+    NameError, QueueName, RetryPolicy,
 };
 
 /// Collects handlers, then [`build`](Self::build)s.
@@ -60,7 +59,7 @@ impl Builder {
     where
         A: JobArgs,
         F: Fn(A, JobContext) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = JobResult> + Send,
+        Fut: JobFuture<Output = JobResult> + Send,
     {
         self.register::<A, _>(FnJob(function))
     }
@@ -71,7 +70,7 @@ impl Builder {
         A: JobArgs,
         S: Clone + Send + Sync + 'static,
         F: Fn(S, A, JobContext) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = JobResult> + Send,
+        Fut: JobFuture<Output = JobResult> + Send,
     {
         self.register::<A, _>(FnJobWith { state, function })
     }
@@ -125,7 +124,7 @@ impl Builder {
         A: JobArgs,
         H: BackgroundJob<A>,
         F: Fn(JobContext) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<H, JobError>> + Send,
+        Fut: JobFuture<Output = Result<H, JobError>> + Send,
     {
         self.register::<A, _>(ScopedJob::<F, H>::new(factory))
     }

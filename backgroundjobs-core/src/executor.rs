@@ -29,6 +29,12 @@ impl JobRun {
 /// [`Options::wrap_executor`](crate::Options::wrap_executor) to do something around every run, or instead of
 /// it. Timeout, cancellation and the guard against panics lie outside all executors, so they hold for a
 /// wrapper's own code too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an executor of jobs: it lacks `impl JobExecutor`",
+    label = "does not implement `JobExecutor`",
+    note = "write `#[async_trait::async_trait] impl JobExecutor for YourType` with `async fn execute(&self, run: JobRun) -> JobResult`",
+    note = "keep the `Arc<dyn JobExecutor>` that you were given in a field, and call it from there"
+)]
 #[async_trait]
 pub trait JobExecutor: Send + Sync + 'static {
     /// Runs one job. May be dropped where it waits, when the run is cancelled and does not end.

@@ -21,6 +21,7 @@ mod failure;
 mod handler;
 mod id;
 mod job_error;
+mod job_future;
 mod jobs;
 mod local_worker;
 mod manager;
@@ -48,6 +49,7 @@ pub use failure::{ErrorText, Failure, FailureKind, RecordedFailure};
 pub use handler::BackgroundJob;
 pub use id::{ClaimId, JobId, ParseJobIdError, WorkerId};
 pub use job_error::{JobError, JobResult, Verdict};
+pub use job_future::JobFuture;
 pub use jobs::{BackgroundJobs, IdleError, StartError, StopError};
 pub use manager::{
     BackgroundJobManager, EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued,

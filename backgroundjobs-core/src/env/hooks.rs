@@ -11,6 +11,12 @@ use crate::{BoxFuture, JobId, Kind, StoreOperation};
 /// Contract: with hooks in place the runtime has no task that [`spawn`](Self::spawn) did not start, waits
 /// for time only through the [`Clock`](crate::Clock), and waits for anything outside itself only inside an
 /// [`outside`](Self::outside) guard.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the hooks of a test kit: it lacks `impl Hooks`",
+    label = "does not implement `Hooks`",
+    note = "a program needs no hooks; a test gets them from `TestKit`, of the crate `backgroundjobs-testing`",
+    note = "for a kit of your own write `impl Hooks for YourKit`"
+)]
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     /// Starts a task and answers how to end it. Ending must drop the task's future.
     fn spawn(&self, name: String, task: BoxFuture<'static, ()>) -> AbortTask;

@@ -34,9 +34,10 @@ use crate::{BoxFuture, JobArgs, JobContext, JobError, JobResult, Payload};
 /// }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot run jobs with args `{A}`",
-    label = "needs `impl BackgroundJob<{A}> for {Self}`",
-    note = "write `async fn execute(&self, args: {A}, ctx: JobContext) -> JobResult` in it; for a function use `register_fn`"
+    message = "`{Self}` is not a handler of jobs: it lacks `impl BackgroundJob`",
+    label = "does not implement `BackgroundJob<{A}>`",
+    note = "a function or closure is registered with `register_fn` instead of `register`",
+    note = "for a type of your own write `impl BackgroundJob<YourArgs> for YourType` with `async fn execute(&self, args: YourArgs, ctx: JobContext) -> JobResult`"
 )]
 pub trait BackgroundJob<A: JobArgs>: Send + Sync + 'static {
     /// Runs one job. `Ok` ends it as Succeeded; an error says what shall follow, see [`JobError`]. A panic

@@ -30,6 +30,12 @@ use crate::{CancelStatus, JobId, JobRecord, JobState, RequeueStatus, StoreError}
 ///
 /// Object safe, so that code can hold an `Arc<dyn JobManager>` and a test can hand it another one. The typed
 /// verbs (`enqueue`, `enqueue_in` …) are in [`JobManagerExt`], which every manager has.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a manager of jobs: it lacks `impl JobManager`",
+    label = "does not implement `JobManager`",
+    note = "a program's manager is `jobs.manager()`, where `jobs` is its `BackgroundJobs`",
+    note = "for a stand-in of your own write `#[async_trait::async_trait] impl JobManager for YourManager`"
+)]
 #[async_trait]
 pub trait JobManager: fmt::Debug + Send + Sync + 'static {
     /// Stores jobs, all or none. Programs call the verbs of [`JobManagerExt`] instead.

@@ -8,6 +8,11 @@ use crate::{JobId, JobState, QueueName, StoreError, Timestamp};
 ///
 /// The caller wakes workers (through the store's [`WakeHub`](crate::WakeHub)) after a requeue or a resume;
 /// the store does not.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot do what an operator asks: it lacks `impl ControlStore`",
+    label = "does not implement `ControlStore`",
+    note = "write `#[async_trait::async_trait] impl ControlStore for YourStore`, or answer `None` where a store has none"
+)]
 #[async_trait]
 pub trait ControlStore: Send + Sync {
     /// Puts finished jobs back to Waiting, due at the store's time.

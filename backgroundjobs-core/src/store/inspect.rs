@@ -5,6 +5,11 @@ use async_trait::async_trait;
 use crate::{JobId, JobState, Kind, Priority, QueueName, StoreError, Timestamp};
 
 /// Looking at many jobs at once: counts, lists without payloads, queues. Optional for a store.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot look at many jobs at once: it lacks `impl InspectStore`",
+    label = "does not implement `InspectStore`",
+    note = "write `#[async_trait::async_trait] impl InspectStore for YourStore`, or answer `None` where a store has none"
+)]
 #[async_trait]
 pub trait InspectStore: Send + Sync {
     /// Counts jobs by queue, kind and state.

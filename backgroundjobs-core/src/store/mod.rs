@@ -89,6 +89,13 @@ use crate::{JobId, JobRecord};
 /// - **U-4** A key held for a time outlives its job, its record too: `Existing` may name a job that
 ///   [`get`](Self::get) no longer finds.
 /// - **U-5** Of concurrent inserts with one key, one wins.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a store of jobs: it lacks `impl JobStore`",
+    label = "does not implement `JobStore`",
+    note = "for jobs in memory write `options.use_in_memory()`, of the crate `backgroundjobs-memory`",
+    note = "an `Arc` of a store is given to `use_shared_store` instead of `use_store`",
+    note = "for a store of your own write `#[async_trait::async_trait] impl JobStore for YourStore`; its docs are the contract"
+)]
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// What the runtime must know of this store before it calls it. Constant for the life of the store.
@@ -245,6 +252,11 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// Hears of changes that other processes make.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hear of other processes' changes: it lacks `impl RemoteWakes`",
+    label = "does not implement `RemoteWakes`",
+    note = "write `#[async_trait::async_trait] impl RemoteWakes for YourStore`, or answer `None` where polling is enough"
+)]
 #[async_trait]
 pub trait RemoteWakes: Send + Sync {
     /// Ends when another process may have made work for one of this process's workers.

@@ -15,6 +15,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Where the runtime's time comes from: all that a clock of your own must do.
 ///
 /// `now` must never step back. A sleep must not end before `now` has reached its instant; it may end later.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a clock: it lacks `impl Clock`",
+    label = "does not implement `Clock`",
+    note = "the machine's clock is `SystemClock::new()`; a test's clock comes with `TestKit`, of the crate `backgroundjobs-testing`",
+    note = "for a clock of your own write `impl Clock for YourClock` with `now` and `sleep_until`"
+)]
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;

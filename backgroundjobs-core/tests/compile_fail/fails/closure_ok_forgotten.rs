@@ -1,0 +1,18 @@
+//! A closure ends without saying that it succeeded.
+
+use backgroundjobs_core::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+struct RegisterUser {
+    name: String,
+}
+impl JobArgs for RegisterUser {
+    const KIND: &'static str = "register_user";
+}
+
+fn main() {
+    let _ = BackgroundJobs::builder(|options| options).register_fn(async |user: RegisterUser, _ctx: JobContext| {
+        println!("registered {}", user.name);
+    });
+}
