@@ -1,14 +1,18 @@
 //! Runs each example as a user would, and checks what it prints and how it ends.
 
+mod custom_store;
 mod register_user;
 mod register_users;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Instant;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::process;
+use crate::process::{self, Finished, Running};
+
+/// For a program that ends within a second or two on an idle machine.
+const SHORT_PROGRAM_LIMIT: Duration = Duration::from_secs(120);
 
 struct Check {
     what: &'static str,
@@ -20,6 +24,7 @@ const CHECKS: &[Check] = &[
     Check { what: "register_users counts good and bad lines", run: register_users::counts_lines },
     Check { what: "register_users reads standard input", run: register_users::reads_standard_input },
     Check { what: "register_users names a missing file", run: register_users::names_a_missing_file },
+    Check { what: "custom_store runs jobs on a store of its own", run: custom_store::ends_every_job },
     #[cfg(unix)]
     Check { what: "register_users says what an interrupt left", run: register_users::survives_an_interrupt },
 ];
@@ -34,6 +39,33 @@ impl Place {
     fn program(&self, name: &str) -> Command {
         Command::new(self.programs.join(name).with_extension(env::consts::EXE_EXTENSION))
     }
+
+    /// Runs a program that needs no input and ends by itself, and expects that it ends well.
+    fn run(&self, name: &str) -> Result<Finished, String> {
+        let mut command = self.program(name);
+        command.stdin(Stdio::null());
+        let finished = Running::start(name, command)?.finish(SHORT_PROGRAM_LIMIT)?;
+        if finished.status.success() {
+            Ok(finished)
+        } else {
+            Err(format!("it ended with {}; {}", finished.status, finished.quote()))
+        }
+    }
+}
+
+/// Expects each of `lines` to be printed as often as it stands there, wherever.
+fn expect_lines(finished: &Finished, lines: &[&str]) -> Result<(), String> {
+    for line in lines {
+        let count = |all: &mut dyn Iterator<Item = &str>| all.filter(|other| other == line).count();
+        let (wanted, printed) = (count(&mut lines.iter().copied()), count(&mut finished.stdout.lines()));
+        if wanted != printed {
+            return Err(format!(
+                "`{line}` is printed {printed} times, not {wanted} times; {}",
+                finished.quote()
+            ));
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn run(root: &Path) -> Result<String, String> {
