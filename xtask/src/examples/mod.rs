@@ -3,6 +3,7 @@
 mod custom_store;
 mod register_user;
 mod register_users;
+mod retries;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ const CHECKS: &[Check] = &[
     Check { what: "register_users reads standard input", run: register_users::reads_standard_input },
     Check { what: "register_users names a missing file", run: register_users::names_a_missing_file },
     Check { what: "custom_store runs jobs on a store of its own", run: custom_store::ends_every_job },
+    Check { what: "retries shows what becomes of each job", run: retries::shows_each_end },
     #[cfg(unix)]
     Check { what: "register_users says what an interrupt left", run: register_users::survives_an_interrupt },
 ];
