@@ -5,6 +5,8 @@ mod middleware;
 mod register_user;
 mod register_users;
 mod retries;
+#[cfg(unix)]
+mod web;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,10 @@ const CHECKS: &[Check] = &[
     Check { what: "custom_store runs jobs on a store of its own", run: custom_store::ends_every_job },
     Check { what: "retries shows what becomes of each job", run: retries::shows_each_end },
     Check { what: "middleware sees every run and refuses a kind", run: middleware::sees_and_refuses },
+    #[cfg(unix)]
+    Check { what: "web does each of 1,000 jobs once", run: web::does_each_job_once },
+    #[cfg(unix)]
+    Check { what: "web refuses with a reason in JSON", run: web::refuses_with_a_reason },
     #[cfg(unix)]
     Check { what: "register_users says what an interrupt left", run: register_users::survives_an_interrupt },
 ];
@@ -72,6 +78,18 @@ fn expect_lines(finished: &Finished, lines: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// Sends the signal of this name, without `SIG`.
+#[cfg(unix)]
+fn signal(name: &str, process: u32) -> Result<(), String> {
+    // The shell's own kill: the program of that name is not on every machine.
+    let command = format!("kill -{name} {process}");
+    let status = Command::new("sh")
+        .args(["-c", &command])
+        .status()
+        .map_err(|error| format!("`sh` cannot be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`{command}` ended with {status}")) }
+}
+
 pub(crate) fn run(root: &Path) -> Result<String, String> {
     build(root)?;
     let place = place()?;
@@ -83,17 +101,22 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
     Ok(format!("examples: {} checks passed", CHECKS.len()))
 }
 
+/// Apart, so that what needs no web framework is run as it is built without one.
+const BUILDS: &[&[&str]] = &[&["--bins"], &["--bin", "web", "--features", "web"]];
+
 fn build(root: &Path) -> Result<(), String> {
-    let status = process::cargo()
-        .args(["build", "--package", "examples", "--bins", "--locked"])
-        .current_dir(root)
-        .status()
-        .map_err(|error| format!("`cargo build` cannot be started: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("the examples do not compile: `cargo build` ended with {status}"))
+    for targets in BUILDS {
+        let status = process::cargo()
+            .args(["build", "--package", "examples", "--locked"])
+            .args(*targets)
+            .current_dir(root)
+            .status()
+            .map_err(|error| format!("`cargo build` cannot be started: {error}"))?;
+        if !status.success() {
+            return Err(format!("the examples do not compile: `cargo build` ended with {status}"));
+        }
     }
+    Ok(())
 }
 
 /// Cargo puts the examples beside this program, whatever the build directory is.
