@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::executor::HandlerExecutor;
-use crate::handler::{ErasedHandler, FnJob, FnJobWith, Typed};
+use crate::handler::{BlockingJob, ErasedHandler, FnJob, FnJobWith, ScopedJob, Typed};
 use crate::jobs::{BackgroundJobs, Parts};
 use crate::limits::{DEFAULT_MAX_ATTEMPTS, MAX_SLOTS};
 use crate::manager::Producing;
 use crate::options::{Options, default_slots};
 use crate::registry::{Registration, Registry};
 use crate::{
-    BackgroundJob, Env, JobArgs, JobContext, JobExecutor, JobResult, JobStore, Kind, NameError, QueueName,
-    RetryPolicy,
+    BackgroundJob, Env, JobArgs, JobContext, JobError, JobExecutor, JobResult, JobStore, Kind, NameError,
+    QueueName, RetryPolicy,
 };
 
 /// Collects handlers, then [`build`](Self::build)s.
@@ -74,6 +74,60 @@ impl Builder {
         Fut: Future<Output = JobResult> + Send,
     {
         self.register::<A, _>(FnJobWith { state, function })
+    }
+
+    /// Runs the jobs of `A` by a function that blocks its thread: on tokio's blocking pool, one thread for each
+    /// run. What it returns counts as it does for an async handler.
+    ///
+    /// A call cannot be ended from outside: a function that takes long looks at
+    /// [`JobContext::is_cancelled`] between its steps. One that does not is waited for, its job stays running
+    /// and leased; at a stop it is named in the report and left to its lease.
+    pub fn register_blocking<A, F>(self, function: F) -> Self
+    where
+        A: JobArgs,
+        F: Fn(A, JobContext) -> JobResult + Send + Sync + 'static,
+    {
+        self.register::<A, _>(BlockingJob::new(function))
+    }
+
+    /// Runs the jobs of `A` by a handler that `factory` makes afresh for each run and that is dropped after it:
+    /// what a scope is in dependency injection. A factory that fails is a failed attempt, as its [`JobError`]
+    /// says.
+    ///
+    /// ```
+    /// # use backgroundjobs_core::prelude::*;
+    /// # use backgroundjobs_memory::prelude::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct RegisterUser { name: String }
+    /// # impl JobArgs for RegisterUser { const KIND: &'static str = "register_user"; }
+    /// # #[derive(Clone)]
+    /// # struct Pool;
+    /// # struct Transaction;
+    /// # impl Pool { async fn begin(&self) -> Result<Transaction, std::io::Error> { Ok(Transaction) } }
+    /// struct Register {
+    ///     transaction: Transaction,
+    /// }
+    /// # impl BackgroundJob<RegisterUser> for Register {
+    /// #     async fn execute(&self, _: RegisterUser, _: JobContext) -> JobResult { Ok(()) }
+    /// # }
+    ///
+    /// let pool = Pool;
+    /// let builder = BackgroundJobs::builder(|options| options.use_in_memory()).register_scoped(move |_ctx| {
+    ///     let pool = pool.clone();
+    ///     async move { Ok(Register { transaction: pool.begin().await? }) }
+    /// });
+    /// # builder.build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn register_scoped<A, H, F, Fut>(self, factory: F) -> Self
+    where
+        A: JobArgs,
+        H: BackgroundJob<A>,
+        F: Fn(JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<H, JobError>> + Send,
+    {
+        self.register::<A, _>(ScopedJob::<F, H>::new(factory))
     }
 
     /// How long a run of the handler registered last may take; comes before what its args type says.

@@ -4,8 +4,10 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::ClaimedJob;
@@ -31,6 +33,9 @@ struct Inner {
     env: Env,
     manager: Arc<dyn JobManager>,
     cancelled: CancellationToken,
+    /// Calls on the blocking pool that have not returned. They cannot be dropped, so the run lasts until then.
+    blocking_calls: AtomicUsize,
+    blocking_call_ended: Notify,
 }
 
 impl JobContext {
@@ -53,6 +58,8 @@ impl JobContext {
                 env,
                 manager,
                 cancelled,
+                blocking_calls: AtomicUsize::new(0),
+                blocking_call_ended: Notify::new(),
             }),
         }
     }
@@ -140,6 +147,38 @@ impl JobContext {
             answer
         })
         .await;
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.inner.env
+    }
+
+    /// The run has a call on the blocking pool until the answer is dropped.
+    pub(crate) fn blocking_call(&self) -> BlockingCall {
+        self.inner.blocking_calls.fetch_add(1, Ordering::AcqRel);
+        BlockingCall(self.clone())
+    }
+
+    /// Whether a call on the blocking pool has not returned.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.inner.blocking_calls.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until every call on the blocking pool has returned. For one waiter: the run's slot.
+    pub(crate) async fn blocking_calls_ended(&self) {
+        while self.is_blocking() {
+            self.inner.blocking_call_ended.notified().await;
+        }
+    }
+}
+
+/// A call on the blocking pool that has not returned.
+pub(crate) struct BlockingCall(JobContext);
+
+impl Drop for BlockingCall {
+    fn drop(&mut self) {
+        self.0.inner.blocking_calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.inner.blocking_call_ended.notify_one();
     }
 }
 

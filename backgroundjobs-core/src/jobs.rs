@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
 use crate::builder::Builder;
-use crate::manager::{Producing, StoreManager};
+use crate::manager::{InstallError, Producing, StoreManager};
 use crate::options::{Options, Times};
 use crate::registry::Registry;
 use crate::store::{CountJobs, JobCounts, JobFilter, JobStore, Retention, StoreError, WakeHub};
@@ -83,6 +83,15 @@ impl BackgroundJobs {
     #[must_use]
     pub fn manager(&self) -> Arc<dyn JobManager> {
         self.manager.clone()
+    }
+
+    /// Makes these jobs' manager the one that [`BackgroundJobManager`](crate::BackgroundJobManager) uses where
+    /// no scope says otherwise. It does not keep the jobs alive.
+    ///
+    /// # Errors
+    /// [`InstallError::Twice`]: once in a program, like a global tracing subscriber.
+    pub fn install(&self) -> Result<(), InstallError> {
+        crate::manager::install(&self.manager())
     }
 
     /// Prepares the store and starts running jobs. Needs a tokio runtime with time enabled, and runs on it.

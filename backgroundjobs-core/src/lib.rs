@@ -45,8 +45,8 @@ pub use id::{ClaimId, JobId, ParseJobIdError, WorkerId};
 pub use job_error::{JobError, JobResult, Verdict};
 pub use jobs::{BackgroundJobs, IdleError, StartError, StopError};
 pub use manager::{
-    EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued, JobDraft, JobManager,
-    JobManagerExt, SubmitError,
+    BackgroundJobManager, EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued,
+    InstallError, JobDraft, JobManager, JobManagerExt, NoManagerError, SubmitError,
 };
 pub use name::{Kind, MAX_NAME_BYTES, NameError, QueueName};
 pub use options::Options;

@@ -1,6 +1,6 @@
 //! What a program that enqueues and runs jobs needs: `use backgroundjobs_core::prelude::*;`
 
 pub use crate::{
-    BackgroundJob, BackgroundJobs, EnqueueOptions, JobArgs, JobContext, JobError, JobManager, JobManagerExt,
-    JobOptions, JobResult, RetryPolicy,
+    BackgroundJob, BackgroundJobManager, BackgroundJobs, EnqueueOptions, JobArgs, JobContext, JobError,
+    JobManager, JobManagerExt, JobOptions, JobResult, RetryPolicy,
 };

@@ -124,6 +124,13 @@ impl Env {
         TaskHandle { ended, abort: Arc::new(abort) }
     }
 
+    /// Runs `call` on a thread where it may block. It cannot be ended from outside, and is dropped uncalled when
+    /// the runtime shuts down first. A kit does not see the thread: whoever waits for it holds a guard.
+    #[expect(clippy::unused_self, reason = "blocking calls start through the one door, like tasks")]
+    pub(crate) fn spawn_blocking(&self, call: Box<dyn FnOnce() + Send>) {
+        tokio_tasks::spawn_blocking(call);
+    }
+
     /// Whether [`spawn`](Self::spawn) has a runtime to spawn on here.
     pub(crate) fn can_spawn(&self) -> bool {
         self.inner.hooks.is_some() || tokio::runtime::Handle::try_current().is_ok()

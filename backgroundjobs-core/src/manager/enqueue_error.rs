@@ -1,7 +1,7 @@
 //! Why a job could not be enqueued.
 
 use crate::limits::{MAX_ARGS_BYTES, MAX_METADATA_BYTES, MAX_UNIQUE_KEY_BYTES};
-use crate::manager::Enqueued;
+use crate::manager::{Enqueued, NoManagerError};
 use crate::{JobId, NameError, StoreError};
 
 /// Why a job could not be enqueued.
@@ -48,6 +48,14 @@ pub enum EnqueueError {
         kind: String,
         /// What the store is called.
         store: &'static str,
+    },
+    /// The static manager was used where none is current.
+    #[error("{kind} was not enqueued")]
+    NoManager {
+        /// The kind of the job.
+        kind: String,
+        /// What to call.
+        source: NoManagerError,
     },
     /// The args cannot be written as JSON.
     #[error("the args of {kind} cannot be written as JSON")]

@@ -1,5 +1,6 @@
 //! [`JobManager`]: what a program enqueues through.
 
+mod current;
 mod draft;
 mod enqueue_error;
 mod ext;
@@ -9,6 +10,8 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use current::{BackgroundJobManager, InstallError, NoManagerError};
+pub(crate) use current::{install, sync_scope};
 pub use draft::{EnqueueOptions, JobDraft};
 pub use enqueue_error::{EnqueueError, EnqueueManyError, SubmitError};
 pub use ext::{EnqueueProgress, JobManagerExt};

@@ -1,7 +1,10 @@
 //! A slot: a long-lived task that runs one job after another.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tracing::Instrument;
@@ -15,8 +18,9 @@ use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::{CatchPanic, catch_panic};
 use crate::env::{Checkpoint, Outside};
 use crate::executor::JobRun;
+use crate::manager::sync_scope;
 use crate::store::{ClaimedJob, Outcome, Settlement};
-use crate::{JobContext, Timestamp};
+use crate::{JobContext, JobManager, Timestamp};
 
 /// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
 /// finds none asks the store, unless somebody does already.
@@ -124,19 +128,69 @@ fn end(shared: &Shared, run: &Run) {
     }
 }
 
-/// Runs the handler to its end, or until it had its time to stop; then its future is gone.
+/// Runs the handler to its end, or until it had its time to stop; then its future is gone, and so are its
+/// calls on the blocking pool.
 async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobContext) -> Ended {
     let (id, attempt) = (job.id, job.attempt());
-    let handler = CatchPanic::new(|| shared.executor.execute(JobRun::new(job.args.clone(), context)));
+    let handler = CatchPanic::new(|| {
+        let executing = shared.executor.execute(JobRun::new(job.args.clone(), context.clone()));
+        InManager { manager: &shared.manager, future: executing }
+    });
     let what = || Outside::Handler { id, kind: job.kind.clone(), attempt };
-    let handler = shared.door.env().outside(what, handler);
-    tokio::select! {
+    let mut handler = shared.door.env().outside(what, handler);
+    let mut ended = tokio::select! {
         biased;
-        ended = handler => match ended {
-            Ok(result) => Ended::Returned(result),
-            Err(message) => Ended::Panicked(message),
-        },
-        () = run.to_be_dropped() => Ended::Dropped,
+        ended = &mut handler => Some(ended),
+        () = run.to_be_dropped() => None,
+    };
+    if context.is_blocking() {
+        // It cannot be dropped, and nobody else may have the job before it has returned: the lease is renewed
+        // and the slot stays taken. What it returns counts.
+        if ended.is_none() {
+            warn_of_blocking(job);
+        }
+        tokio::select! {
+            biased;
+            late = &mut handler, if ended.is_none() => ended = Some(late),
+            () = context.blocking_calls_ended() => {}
+        }
+        context.blocking_calls_ended().await;
+        if ended.is_none() {
+            tokio::select! {
+                biased;
+                late = handler => ended = Some(late),
+                // It has returned, and still nothing comes of it: a wrapper waits for something else.
+                () = std::future::ready(()) => {}
+            }
+        }
+    }
+    match ended {
+        Some(Ok(result)) => Ended::Returned(result),
+        Some(Err(message)) => Ended::Panicked(message),
+        None => Ended::Dropped,
+    }
+}
+
+fn warn_of_blocking(job: &ClaimedJob) {
+    tracing::warn!(
+        id = %job.id,
+        kind = %job.kind,
+        "the blocking handler did not return when told to stop, and cannot be dropped; it is waited for: let \
+         it look at ctx.is_cancelled() between its steps"
+    );
+}
+
+/// Polls a handler with the worker's manager as the current one.
+struct InManager<'a, F> {
+    manager: &'a Arc<dyn JobManager>,
+    future: F,
+}
+
+impl<F: Future + Unpin> Future for InManager<'_, F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        sync_scope(self.manager.clone(), || Pin::new(&mut self.future).poll(cx))
     }
 }
 

@@ -1,7 +1,15 @@
 //! [`BackgroundJob`]: what runs a kind of job, and the forms a handler may have.
 
+mod blocking;
+mod function;
+mod scoped;
+
 use std::future::Future;
 use std::marker::PhantomData;
+
+pub(crate) use blocking::BlockingJob;
+pub(crate) use function::{FnJob, FnJobWith};
+pub(crate) use scoped::ScopedJob;
 
 use crate::{BoxFuture, JobArgs, JobContext, JobError, JobResult, Payload};
 
@@ -75,36 +83,4 @@ fn undecodable(context: &JobContext, source: serde_json::Error) -> JobError {
         source: serde_json::Error,
     }
     Undecodable { kind: context.kind().to_string(), source }.into()
-}
-
-/// A function as a handler.
-pub(crate) struct FnJob<F>(pub(crate) F);
-
-impl<A, F, Fut> BackgroundJob<A> for FnJob<F>
-where
-    A: JobArgs,
-    F: Fn(A, JobContext) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = JobResult> + Send,
-{
-    fn execute(&self, args: A, context: JobContext) -> impl Future<Output = JobResult> + Send {
-        (self.0)(args, context)
-    }
-}
-
-/// A function with state of its own as a handler; each run gets a clone of the state.
-pub(crate) struct FnJobWith<S, F> {
-    pub(crate) state: S,
-    pub(crate) function: F,
-}
-
-impl<A, S, F, Fut> BackgroundJob<A> for FnJobWith<S, F>
-where
-    A: JobArgs,
-    S: Clone + Send + Sync + 'static,
-    F: Fn(S, A, JobContext) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = JobResult> + Send,
-{
-    fn execute(&self, args: A, context: JobContext) -> impl Future<Output = JobResult> + Send {
-        (self.function)(self.state.clone(), args, context)
-    }
 }

@@ -1,0 +1,44 @@
+//! Functions that block their thread, as handlers.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::catch_panic::catch_panic;
+use crate::{BackgroundJob, JobArgs, JobContext, JobResult};
+
+/// A function that blocks its thread, as a handler: each run is a call on the blocking pool.
+pub(crate) struct BlockingJob<F>(Arc<F>);
+
+impl<F> BlockingJob<F> {
+    pub(crate) fn new(function: F) -> Self {
+        Self(Arc::new(function))
+    }
+}
+
+impl<A, F> BackgroundJob<A> for BlockingJob<F>
+where
+    A: JobArgs,
+    F: Fn(A, JobContext) -> JobResult + Send + Sync + 'static,
+{
+    async fn execute(&self, args: A, context: JobContext) -> JobResult {
+        let (function, env) = (self.0.clone(), context.env().clone());
+        let (answer, result) = oneshot::channel();
+        // Held by the thread, so that the run is not over before the call has returned, whoever still waits.
+        let call = context.blocking_call();
+        env.spawn_blocking(Box::new(move || {
+            let manager = context.manager().clone();
+            let result = catch_panic(|| crate::manager::sync_scope(manager, || function(args, context)));
+            // Nobody to tell when the run was dropped meanwhile; its slot still waits for the call.
+            _ = answer.send(result);
+            drop(call);
+        }));
+        match result.await {
+            Ok(Ok(result)) => result,
+            // It has been reported where it happened; here it only goes on to where runs end.
+            Ok(Err(panic)) => resume_unwind(Box::new(panic)),
+            Err(_) => Err("the runtime shut down before the blocking handler was called".into()),
+        }
+    }
+}
