@@ -1,6 +1,7 @@
 //! A web service that answers at once and works later: `web [--listen ADDR]`, 127.0.0.1:3000 unless given.
 //!
 //! - `POST /users` with `{"name": "masa"}` enqueues a job, through a manager that is handed to the handler.
+//! - `POST /users/static` does the same, through the manager that was installed for the whole program.
 //! - `GET /jobs/{id}` says how a job stands.
 //! - `GET /users` says who was registered, and how often.
 //!
@@ -12,13 +13,14 @@ use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{Enqueued, JobId};
@@ -51,12 +53,23 @@ async fn register(users: Users, user: RegisterUser, _: JobContext) -> JobResult 
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("web: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(address(std::env::args().skip(1))?).await?;
     let users = Users::default();
     let jobs = BackgroundJobs::builder(|options| options.use_in_memory())
         .register_fn_with(users.clone(), register)
         .build()?;
+    jobs.install()?;
     jobs.start().await?;
 
     println!("listening on http://{}", listener.local_addr()?);
@@ -71,6 +84,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn routes(manager: Arc<dyn JobManager>, users: Users) -> Router {
     Router::new()
         .route("/users", get(registered).with_state(users).post(enqueue))
+        .route("/users/static", post(enqueue_static))
         .route("/jobs/{id}", get(job))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
@@ -96,6 +110,14 @@ async fn enqueue(
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     let Json(user) = body?;
     Ok(accepted(manager.enqueue(user).await?))
+}
+
+/// Code that is called from far away may not be given a manager: this one is found wherever it runs.
+async fn enqueue_static(
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    let Json(user) = body?;
+    Ok(accepted(BackgroundJobManager::enqueue(user).await?))
 }
 
 /// How a job stands.
