@@ -149,6 +149,11 @@ impl JobContext {
         .await;
     }
 
+    /// As [`cancelled`](Self::cancelled), but unseen by a kit.
+    pub(crate) async fn told_to_stop(&self) {
+        self.inner.cancelled.cancelled().await;
+    }
+
     pub(crate) fn env(&self) -> &Env {
         &self.inner.env
     }

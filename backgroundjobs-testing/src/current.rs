@@ -25,12 +25,19 @@ struct Place {
 pub(crate) struct Waits {
     sleeps: AtomicUsize,
     cancel: AtomicBool,
+    /// A thread is at work for it.
+    thread: AtomicBool,
 }
 
 impl Waits {
     /// Whether the kit can see something that will go on: a sleep on the virtual clock, a cancellation.
     pub(crate) fn any(&self) -> bool {
         self.sleeps.load(Ordering::SeqCst) > 0 || self.cancel.load(Ordering::SeqCst)
+    }
+
+    /// Whether a thread is at work for it.
+    pub(crate) fn for_thread(&self) -> bool {
+        self.thread.load(Ordering::SeqCst)
     }
 }
 
@@ -73,6 +80,7 @@ pub(crate) fn task_name() -> Option<Arc<str>> {
 /// The thread is inside the guard with these waits.
 pub(crate) fn enter_guard(waits: &Arc<Waits>) {
     waits.cancel.store(false, Ordering::SeqCst);
+    waits.thread.store(false, Ordering::SeqCst);
     write(|current| current.guards.push(waits.clone()));
 }
 
@@ -88,6 +96,11 @@ pub(crate) fn leave_guard(waits: &Arc<Waits>) {
 /// Every guard that this thread is inside waits for a cancellation.
 pub(crate) fn wait_for_cancel() {
     read(|current| current.guards.iter().for_each(|waits| waits.cancel.store(true, Ordering::SeqCst)));
+}
+
+/// Every guard that this thread is inside waits for another thread.
+pub(crate) fn wait_for_thread() {
+    read(|current| current.guards.iter().for_each(|waits| waits.thread.store(true, Ordering::SeqCst)));
 }
 
 /// A sleep on the virtual clock, known to the guards inside which it was polled; over when dropped.

@@ -20,6 +20,10 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     /// Called inside a guard's poll when the handler waits for its cancellation, which the kit can see.
     fn waits_for_cancel(&self);
 
+    /// Called inside a guard's poll when the handler waits for a call on the blocking pool: a thread is at
+    /// work, which the kit cannot see.
+    fn waits_for_thread(&self);
+
     /// Called as the runtime comes to a point of interest; the runtime goes on when the future ends.
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()>;
 }

@@ -1,9 +1,11 @@
 //! Functions that block their thread, as handlers.
 
+use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::RecvError};
 
 use crate::catch_panic::catch_panic;
 use crate::{BackgroundJob, JobArgs, JobContext, JobResult};
@@ -27,18 +29,37 @@ where
         let (answer, result) = oneshot::channel();
         // Held by the thread, so that the run is not over before the call has returned, whoever still waits.
         let call = context.blocking_call();
+        let inside = context.clone();
         env.spawn_blocking(Box::new(move || {
-            let manager = context.manager().clone();
-            let result = catch_panic(|| crate::manager::sync_scope(manager, || function(args, context)));
+            let manager = inside.manager().clone();
+            let result = catch_panic(|| crate::manager::sync_scope(manager, || function(args, inside)));
             // Nobody to tell when the run was dropped meanwhile; its slot still waits for the call.
             _ = answer.send(result);
             drop(call);
         }));
-        match result.await {
+        match returned(result, &context).await {
             Ok(Ok(result)) => result,
             // It has been reported where it happened; here it only goes on to where runs end.
             Ok(Err(panic)) => resume_unwind(Box::new(panic)),
             Err(_) => Err("the runtime shut down before the blocking handler was called".into()),
         }
     }
+}
+
+/// Waits for what the call returns.
+async fn returned<T>(mut result: oneshot::Receiver<T>, context: &JobContext) -> Result<T, RecvError> {
+    // Changes nothing by itself. Being woken by it lets a kit wait anew for the thread, which may end now.
+    let mut told_to_stop = pin!(context.told_to_stop());
+    let mut was_told = false;
+    poll_fn(|cx| {
+        let answer = Pin::new(&mut result).poll(cx);
+        if answer.is_pending() {
+            was_told = was_told || told_to_stop.as_mut().poll(cx).is_ready();
+            if let Some(hooks) = context.env().hooks() {
+                hooks.waits_for_thread();
+            }
+        }
+        answer
+    })
+    .await
 }

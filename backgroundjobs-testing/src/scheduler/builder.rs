@@ -18,6 +18,9 @@ const HANDLER_PATIENCE: Duration = Duration::from_millis(100);
 /// task; a store call waits for its database, and a slow disk must not make a run unrepeatable.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long others wait in real time for a call on the blocking pool that does not return: it may really work.
+const THREAD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long nothing at all may happen in real time.
 const WATCHDOG: Duration = Duration::from_secs(10);
 
@@ -32,7 +35,8 @@ pub struct StepSchedulerBuilder {
 
 impl StepSchedulerBuilder {
     pub(super) const fn new() -> Self {
-        let patience = Patience { handler: HANDLER_PATIENCE, store: STORE_PATIENCE };
+        let patience =
+            Patience { handler: HANDLER_PATIENCE, store: STORE_PATIENCE, thread: THREAD_PATIENCE };
         Self { start: VirtualClock::START, seed: None, limits: Limits { patience, watchdog: WATCHDOG } }
     }
 
@@ -58,6 +62,12 @@ impl StepSchedulerBuilder {
     /// How long others wait in real time for a store call whose task is not woken; 2 s unless given.
     pub const fn store_patience(mut self, patience: Duration) -> Self {
         self.limits.patience.store = patience;
+        self
+    }
+
+    /// How long others wait in real time for a blocking handler that does not return; 1 s unless given.
+    pub const fn thread_patience(mut self, patience: Duration) -> Self {
+        self.limits.patience.thread = patience;
         self
     }
 

@@ -50,6 +50,11 @@ impl Guard {
         }
     }
 
+    /// Whether it waits for a call on the blocking pool.
+    pub(super) fn waits_for_thread(&self) -> bool {
+        self.waits.for_thread()
+    }
+
     /// Whether it waits for something, seen by the kit or not.
     pub(super) fn waits(&self) -> bool {
         self.phase == Phase::Waiting

@@ -29,6 +29,10 @@ impl Hooks for StepHooks {
         current::wait_for_cancel();
     }
 
+    fn waits_for_thread(&self) {
+        current::wait_for_thread();
+    }
+
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {
         if let Some(text) = checkpoint_text(&at) {
             let task = current::task_name();

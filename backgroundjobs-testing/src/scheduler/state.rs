@@ -7,7 +7,7 @@ use std::time::Duration;
 use backgroundjobs_core::{BoxFuture, Outside, Timestamp};
 use fastrand::Rng;
 
-use super::guards::Guards;
+use super::guards::{Guard, Guards};
 use super::real_time;
 use super::report::{Report, TaskPanic};
 use super::tasks::Tasks;
@@ -152,7 +152,7 @@ impl State {
             return;
         }
         for guard in self.guards.iter_mut().filter(|guard| guard.counts() && guard.waits()) {
-            let limit = patience.with(&guard.what);
+            let limit = patience.with(guard);
             if tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
                 continue;
             }
@@ -201,11 +201,13 @@ fn note(drive: &mut Option<Report>, reason: String) {
 pub(super) struct Patience {
     pub(super) handler: Duration,
     pub(super) store: Duration,
+    pub(super) thread: Duration,
 }
 
 impl Patience {
-    const fn with(&self, what: &Outside) -> Duration {
-        match what {
+    fn with(&self, guard: &Guard) -> Duration {
+        match guard.what {
+            Outside::Handler { .. } if guard.waits_for_thread() => self.thread,
             Outside::Handler { .. } => self.handler,
             _ => self.store,
         }
