@@ -5,14 +5,11 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 #[cfg(unix)]
-use std::{
-    io::Write,
-    process::{ChildStdin, Command},
-    sync::mpsc,
-    thread,
-};
+use std::{io::Write, process::ChildStdin, sync::mpsc, thread};
 
 use super::Place;
+#[cfg(unix)]
+use super::signal;
 use crate::process::{Finished, Running};
 
 const NAME: &str = "register_users";
@@ -72,13 +69,14 @@ pub(super) fn survives_an_interrupt(place: &Place) -> Result<(), String> {
     let mut command = place.program(NAME);
     command.arg("-").stdin(Stdio::piped());
     let mut running = Running::start(NAME, command)?;
-    let open_pipe = match feed(&mut running).and_then(|pipe| interrupt(running.child().id()).map(|()| pipe)) {
-        Ok(pipe) => pipe,
-        Err(failure) => {
-            running.kill();
-            return Err(failure);
-        }
-    };
+    let open_pipe =
+        match feed(&mut running).and_then(|pipe| signal("INT", running.child().id()).map(|()| pipe)) {
+            Ok(pipe) => pipe,
+            Err(failure) => {
+                running.kill();
+                return Err(failure);
+            }
+        };
     let finished = running.finish(INTERRUPT_LIMIT)?;
     drop(open_pipe);
     if finished.status.code().is_none() {
@@ -111,16 +109,6 @@ fn feed(running: &mut Running) -> Result<ChildStdin, String> {
 /// An interrupt is answered within this time, drain included.
 #[cfg(unix)]
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(40);
-
-#[cfg(unix)]
-fn interrupt(process: u32) -> Result<(), String> {
-    // The shell's own kill: the program of that name is not on every machine.
-    let status = Command::new("sh")
-        .args(["-c", &format!("kill -INT {process}")])
-        .status()
-        .map_err(|error| format!("`kill` cannot be started: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("`kill -INT {process}` ended with {status}")) }
-}
 
 struct Input {
     bytes: Vec<u8>,

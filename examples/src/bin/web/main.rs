@@ -1,0 +1,204 @@
+//! A web service that answers at once and works later: `web [--listen ADDR]`, 127.0.0.1:3000 unless given.
+//!
+//! - `POST /users` with `{"name": "masa"}` enqueues a job, through a manager that is handed to the handler.
+//! - `POST /users/static` does the same, through the manager that was installed for the whole program.
+//! - `GET /jobs/{id}` says how a job stands.
+//! - `GET /users` says who was registered, and how often.
+//!
+//! SIGTERM and Ctrl-C end it in good order.
+
+mod refusal;
+
+use std::collections::BTreeMap;
+use std::future::IntoFuture;
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use backgroundjobs_core::prelude::*;
+use backgroundjobs_core::{Enqueued, JobId};
+use backgroundjobs_memory::prelude::*;
+use parking_lot::Mutex;
+use refusal::Refusal;
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+/// What requests and jobs under way are given, one after the other, before the program ends without them.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The args of the job, and the body of the request: one shape for both is enough here.
+#[derive(Serialize, Deserialize)]
+struct RegisterUser {
+    name: String,
+}
+
+impl JobArgs for RegisterUser {
+    const KIND: &'static str = "register_user";
+}
+
+/// Who was registered, and how often.
+type Users = Arc<Mutex<BTreeMap<String, u64>>>;
+
+async fn register(users: Users, user: RegisterUser, _: JobContext) -> JobResult {
+    *users.lock().entry(user.name).or_default() += 1;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("web: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind(address(std::env::args().skip(1))?).await?;
+    let users = Users::default();
+    let jobs = BackgroundJobs::builder(|options| options.use_in_memory())
+        .register_fn_with(users.clone(), register)
+        .build()?;
+    jobs.install()?;
+    jobs.start().await?;
+
+    println!("listening on http://{}", listener.local_addr()?);
+    serve(listener, routes(jobs.manager(), users)).await?;
+
+    // What still waits is lost with this store; from one that lasts it is run after the next start.
+    let report = jobs.stop(DRAIN).await?;
+    println!("drained: {} running jobs ended, {} were cut off", report.finished, report.interrupted.len());
+    Ok(())
+}
+
+fn routes(manager: Arc<dyn JobManager>, users: Users) -> Router {
+    Router::new()
+        .route("/users", get(registered).with_state(users).post(enqueue))
+        .route("/users/static", post(enqueue_static))
+        .route("/jobs/{id}", get(job))
+        .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path is there, but not for this method")
+        })
+        .with_state(manager)
+}
+
+/// What is answered once a job is stored: where to ask for it.
+#[derive(Serialize)]
+struct Accepted {
+    id: String,
+}
+
+fn accepted(job: Enqueued) -> (StatusCode, Json<Accepted>) {
+    (StatusCode::ACCEPTED, Json(Accepted { id: job.id.to_string() }))
+}
+
+/// Taking the manager as state is what a test likes: it can hand in one of its own.
+async fn enqueue(
+    State(manager): State<Arc<dyn JobManager>>,
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    let Json(user) = body?;
+    Ok(accepted(manager.enqueue(user).await?))
+}
+
+/// Code that is called from far away may not be given a manager: this one is found wherever it runs.
+async fn enqueue_static(
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    let Json(user) = body?;
+    Ok(accepted(BackgroundJobManager::enqueue(user).await?))
+}
+
+/// How a job stands.
+#[derive(Serialize)]
+struct JobView {
+    id: String,
+    kind: String,
+    state: &'static str,
+    /// Attempts used up by failing: 0 for a job that succeeds at once.
+    attempts: u16,
+    max_attempts: u16,
+    run_at: String,
+    last_error: Option<String>,
+}
+
+async fn job(
+    State(manager): State<Arc<dyn JobManager>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<JobView>, Refusal> {
+    let Path(id) = id?;
+    let id: JobId = id.parse()?;
+    let Some(record) = manager.get(id).await? else {
+        return Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no job {id}, or none any more")));
+    };
+    Ok(Json(JobView {
+        id: record.id.to_string(),
+        kind: record.kind.to_string(),
+        state: record.state.as_str(),
+        attempts: record.attempts,
+        max_attempts: record.max_attempts,
+        run_at: record.run_at.to_string(),
+        last_error: record.failures.last().map(|last| last.failure.text.to_string()),
+    }))
+}
+
+async fn registered(State(users): State<Users>) -> Json<BTreeMap<String, u64>> {
+    Json(users.lock().clone())
+}
+
+/// Serves until the program is asked to stop and the requests under way are answered.
+async fn serve(listener: TcpListener, routes: Router) -> io::Result<()> {
+    let stop = Arc::new(Notify::new());
+    let stopped = stop.clone();
+    let server =
+        axum::serve(listener, routes).with_graceful_shutdown(async move { stopped.notified().await });
+    tokio::select! {
+        ended = server.into_future() => ended,
+        () = async {
+            asked_to_stop().await;
+            println!("draining: no new requests, then no new jobs");
+            stop.notify_one();
+            // Somebody may hold a connection open for as long as they like.
+            tokio::time::sleep(DRAIN).await;
+        } => {
+            eprintln!("some requests were not finished within {DRAIN:?} and are cut off");
+            Ok(())
+        }
+    }
+}
+
+/// Ends at Ctrl-C, and at the signal by which service managers and containers end a program.
+async fn asked_to_stop() {
+    let interrupted = async { tokio::signal::ctrl_c().await.expect("a handler for Ctrl-C can be set") };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set").recv().await;
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
+}
+
+fn address(mut words: impl Iterator<Item = String>) -> Result<SocketAddr, String> {
+    let address = match (words.next().as_deref(), words.next(), words.next()) {
+        (None, ..) => "127.0.0.1:3000".to_owned(),
+        (Some("--listen"), Some(address), None) => address,
+        _ => return Err("usage: web [--listen ADDRESS:PORT]".to_owned()),
+    };
+    address.parse().map_err(|error| format!("{address:?} is no address with a port: {error}"))
+}
