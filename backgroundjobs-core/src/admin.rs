@@ -138,7 +138,7 @@ impl Admin {
     }
 
     async fn queue(&self, name: &str) -> Result<QueueName, AdminError> {
-        let queue = QueueName::new(name).map_err(|source| AdminError::Queue { source })?;
+        let queue = QueueName::new(name).map_err(|reason| AdminError::Queue { reason })?;
         self.manager.prepare().await?;
         Ok(queue)
     }
@@ -161,14 +161,14 @@ pub struct RequeuedWhere {
 }
 
 /// Why an operator's wish was not done.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum AdminError {
     /// The name is none of a queue.
-    #[error("no queue can have this name")]
+    #[error("no queue can be called so: {reason}")]
     Queue {
-        /// What is wrong with it.
-        source: NameError,
+        /// What is wrong with the name.
+        reason: NameError,
     },
     /// The store failed.
     #[error("the store could not do it")]
@@ -183,3 +183,5 @@ impl From<StoreError> for AdminError {
         Self::Store { source }
     }
 }
+
+crate::readable::debug_is_text!(AdminError);

@@ -301,7 +301,6 @@ fn kind(name: &str, of: &str, problems: &mut Vec<BuildProblem>) -> Option<Kind> 
 }
 
 /// Everything that keeps jobs from being built.
-#[derive(Debug)]
 pub struct BuildError {
     problems: Vec<BuildProblem>,
 }
@@ -387,3 +386,5 @@ impl fmt::Debug for Builder {
             .finish_non_exhaustive()
     }
 }
+
+crate::readable::debug_is_text!(BuildError);

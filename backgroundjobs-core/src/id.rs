@@ -58,6 +58,8 @@ id_type! {
     WorkerId
 }
 
+crate::readable::serde_is_text!(JobId);
+
 impl FromStr for JobId {
     type Err = ParseJobIdError;
 

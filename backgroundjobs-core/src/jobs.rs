@@ -325,7 +325,7 @@ impl fmt::Debug for BackgroundJobs {
 }
 
 /// Why jobs could not be started.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// `start` was called before.
@@ -348,7 +348,7 @@ pub enum StartError {
 }
 
 /// The store could not be told how some runs ended: they will run again when their leases end.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("stopped, but the store could not be told how {} jobs ended; they will run again", report.unsettled.len())]
 pub struct StopError {
     /// What was left.
@@ -356,7 +356,7 @@ pub struct StopError {
 }
 
 /// Why a wait for idleness ended without it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum IdleError {
     /// Time is over.
@@ -378,3 +378,5 @@ pub enum IdleError {
     #[error("the store could not count the jobs that are left")]
     Store(#[source] StoreError),
 }
+
+crate::readable::debug_is_text!(StartError, StopError, IdleError);

@@ -29,6 +29,7 @@ mod name;
 mod nearest;
 mod options;
 mod payload;
+mod readable;
 mod record;
 mod registry;
 mod retry;
@@ -37,6 +38,10 @@ mod store;
 mod store_door;
 mod time;
 mod worker;
+
+/// For implementing [`JobStore`], [`JobExecutor`] and [`JobManager`], whose methods are async: the macro of the
+/// crate of that name.
+pub use async_trait::async_trait;
 
 pub use admin::{Admin, AdminError, RequeuedWhere};
 pub use args::{JobArgs, JobOptions};

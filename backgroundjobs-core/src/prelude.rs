@@ -2,5 +2,6 @@
 
 pub use crate::{
     BackgroundJob, BackgroundJobManager, BackgroundJobs, EnqueueOptions, JobArgs, JobContext, JobError,
-    JobManager, JobManagerExt, JobOptions, JobResult, RetryPolicy,
+    JobExecutor, JobId, JobManager, JobManagerExt, JobOptions, JobResult, JobRun, JobState, Priority,
+    RetryPolicy, Timestamp, async_trait,
 };

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Where a job stands.
 ///
 /// "Scheduled", "ready" and "retrying" are views of `Waiting`: its `run_at` lies ahead, has come, or was set
 /// by a failed attempt. Drawn in `docs/job-states.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum JobState {
     /// To be claimed from its `run_at` on.
@@ -107,25 +110,6 @@ pub const STEPS: [(JobState, Step, JobState); 17] = {
     ]
 };
 
-impl Step {
-    /// The state this step takes a running job to, given whether the job carries a cancel request.
-    ///
-    /// For [`Recover`](Self::Recover) see [`recovered_state`]; the other steps do not start at `Running` and
-    /// answer `None`.
-    #[must_use]
-    pub const fn settles_to(self, cancel_requested: bool) -> Option<JobState> {
-        match self {
-            Self::Complete => Some(JobState::Succeeded),
-            Self::Fail => Some(JobState::Failed),
-            Self::Cancel => Some(JobState::Cancelled),
-            Self::Retry | Self::Snooze | Self::Release => {
-                Some(if cancel_requested { JobState::Cancelled } else { JobState::Waiting })
-            }
-            Self::Claim | Self::Recover | Self::Requeue => None,
-        }
-    }
-}
-
 /// The state a job is recovered to after its lease ran out, `crashes` being counted with this one.
 #[must_use]
 pub const fn recovered_state(crashes: u16, max_crashes: u16, cancel_requested: bool) -> JobState {
@@ -150,13 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn every_settle_and_recover_answer_is_in_the_table() {
-        let settles = [Step::Complete, Step::Retry, Step::Snooze, Step::Release, Step::Fail, Step::Cancel];
-        for (step, flagged) in settles.into_iter().flat_map(|step| [(step, false), (step, true)]) {
-            let to = step.settles_to(flagged).expect("a settle step");
-            assert!(JobState::Running.allows(step, to), "{step:?} to {to}");
-            assert!(!(flagged && to == JobState::Waiting), "a flagged job went back by {step:?}");
-        }
+    fn every_recover_answer_is_in_the_table() {
         for (crashes, flagged) in [(1, false), (3, false), (1, true), (3, true)] {
             let to = recovered_state(crashes, 3, flagged);
             assert!(JobState::Running.allows(Step::Recover, to));

@@ -41,13 +41,12 @@ async fn counting(kit: &TestKit) -> (Arc<BackgroundJobs>, Arc<Mutex<Vec<u32>>>) 
 async fn it_is_installed_once_and_does_not_keep_the_jobs_alive() {
     let kit = TestKit::new();
     let error = BackgroundJobManager::enqueue(Count { down_from: 1 }).await.expect_err("nothing installed");
-    let EnqueueError::NoManager { kind, source } = &error else { panic!("{error:?}") };
-    assert_eq!((kind.as_str(), *source), ("count", NoManagerError::NotInstalled));
-    assert_eq!(error.to_string(), "count was not enqueued");
+    let EnqueueError::NoManager { kind, reason } = &error else { panic!("{error:?}") };
+    assert_eq!((kind.as_str(), *reason), ("count", NoManagerError::NotInstalled));
     assert_eq!(
-        source.to_string(),
-        "there is no current manager here: call jobs.install() once after build(), or run this inside \
-         BackgroundJobManager::scope(manager, ..), which a task spawned by hand needs anew"
+        error.to_string(),
+        "count was not enqueued: there is no current manager here: call jobs.install() once after build(), or \
+         run this inside BackgroundJobManager::scope(manager, ..), which a task spawned by hand needs anew"
     );
 
     let (jobs, log) = counting(&kit).await;

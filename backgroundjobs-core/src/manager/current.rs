@@ -119,8 +119,8 @@ impl BackgroundJobManager {
     }
 }
 
-fn no_manager<A: JobArgs>(source: NoManagerError) -> EnqueueError {
-    EnqueueError::NoManager { kind: A::KIND.to_owned(), source }
+fn no_manager<A: JobArgs>(reason: NoManagerError) -> EnqueueError {
+    EnqueueError::NoManager { kind: A::KIND.to_owned(), reason }
 }
 
 /// Makes `manager` the global one, once and for as long as it lives.
@@ -134,7 +134,7 @@ pub(crate) fn sync_scope<T>(manager: Arc<dyn JobManager>, code: impl FnOnce() ->
 }
 
 /// No manager is current.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoManagerError {
     /// Nothing was installed, and this is outside any scope.
@@ -152,7 +152,7 @@ pub enum NoManagerError {
 }
 
 /// Why jobs could not be installed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
     /// Some were installed before.
@@ -162,3 +162,5 @@ pub enum InstallError {
     )]
     Twice,
 }
+
+crate::readable::debug_is_text!(NoManagerError, InstallError);

@@ -5,7 +5,7 @@ use crate::manager::{Enqueued, NoManagerError};
 use crate::{JobId, NameError, StoreError};
 
 /// Why a job could not be enqueued.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum EnqueueError {
     /// Nothing here runs this kind.
@@ -50,12 +50,12 @@ pub enum EnqueueError {
         store: &'static str,
     },
     /// The static manager was used where none is current.
-    #[error("{kind} was not enqueued")]
+    #[error("{kind} was not enqueued: {reason}")]
     NoManager {
         /// The kind of the job.
         kind: String,
-        /// What to call.
-        source: NoManagerError,
+        /// Why there is none, and what to call.
+        reason: NoManagerError,
     },
     /// The args cannot be written as JSON.
     #[error("the args of {kind} cannot be written as JSON")]
@@ -77,14 +77,14 @@ pub enum EnqueueError {
         bytes: usize,
     },
     /// The name of the kind or the queue is none.
-    #[error("the {what} of {kind:?} cannot be used")]
+    #[error("the {what} of {kind:?} cannot be used: {reason}")]
     Name {
         /// `kind` or `queue`.
         what: &'static str,
         /// The kind as given.
         kind: String,
         /// What is wrong.
-        source: NameError,
+        reason: NameError,
     },
     /// The unique key cannot be used.
     #[error(
@@ -134,7 +134,7 @@ pub enum EnqueueError {
 }
 
 /// Why a batch was not stored: the error, and which job has it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("job {index} of the batch")]
 pub struct SubmitError {
     /// Which job, counted from 0; 0 where it is nobody's own fault.
@@ -144,7 +144,7 @@ pub struct SubmitError {
 }
 
 /// Why `enqueue_many` did not come to its end.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("job {index} was not enqueued ({} before it were)", stored.len())]
 pub struct EnqueueManyError {
     /// What was stored before, in order: the jobs of each full chunk.
@@ -163,3 +163,5 @@ fn list(names: &[String]) -> String {
 fn hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
 }
+
+crate::readable::debug_is_text!(EnqueueError, SubmitError, EnqueueManyError);

@@ -165,10 +165,10 @@ impl StoreManager {
         if let Some(known) = registry.name(name).or_else(|| produced.iter().find(|kind| *kind == name)) {
             return Ok(known.clone());
         }
-        let kind = Kind::new(name).map_err(|source| EnqueueError::Name {
+        let kind = Kind::new(name).map_err(|reason| EnqueueError::Name {
             what: "kind",
             kind: name.to_owned(),
-            source,
+            reason,
         })?;
         if *producer_only {
             return Ok(kind);
@@ -183,10 +183,10 @@ impl StoreManager {
         if let Some((known, _)) = queues.iter().find(|(queue, _)| queue == name) {
             return Ok(known.clone());
         }
-        let queue = QueueName::new(name).map_err(|source| EnqueueError::Name {
+        let queue = QueueName::new(name).map_err(|reason| EnqueueError::Name {
             what: "queue",
             kind: kind.to_string(),
-            source,
+            reason,
         })?;
         if *producer_only {
             return Ok(queue);

@@ -9,7 +9,7 @@ use crate::store::{StoreError, WakeHub};
 use crate::{JobId, JobState};
 
 /// Why a wait for a job ended without its end.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum WaitError {
     /// It is not over within the limit.
@@ -72,3 +72,5 @@ impl StoreManager {
         }
     }
 }
+
+crate::readable::debug_is_text!(WaitError);

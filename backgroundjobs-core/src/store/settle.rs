@@ -52,6 +52,19 @@ impl Outcome {
         }
     }
 
+    /// The state it takes a running job to, given whether the job carries a cancel request.
+    #[must_use]
+    pub const fn settles_to(&self, cancel_requested: bool) -> JobState {
+        match (self, cancel_requested) {
+            (Self::Complete, _) => JobState::Succeeded,
+            (Self::Fail { .. }, _) => JobState::Failed,
+            (Self::Cancel { .. }, _) | (Self::Retry { .. } | Self::Snooze { .. } | Self::Release, true) => {
+                JobState::Cancelled
+            }
+            (Self::Retry { .. } | Self::Snooze { .. } | Self::Release, false) => JobState::Waiting,
+        }
+    }
+
     /// How long the job waits before it may start again, where it does.
     #[must_use]
     pub const fn delay(&self) -> Duration {
@@ -119,4 +132,29 @@ pub enum Settled {
     },
     /// The claim was over before; nothing changed.
     Lost,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FailureKind;
+
+    #[test]
+    fn every_settle_answer_is_in_the_table_of_steps() {
+        let failure = Failure::new(FailureKind::Error, "no");
+        let delay = Duration::ZERO;
+        let outcomes = [
+            Outcome::Complete,
+            Outcome::Retry { delay, failure: failure.clone() },
+            Outcome::Snooze { delay },
+            Outcome::Release,
+            Outcome::Fail { failure },
+            Outcome::Cancel { failure: None },
+        ];
+        for (outcome, flagged) in outcomes.iter().flat_map(|outcome| [(outcome, false), (outcome, true)]) {
+            let to = outcome.settles_to(flagged);
+            assert!(JobState::Running.allows(outcome.step(), to), "{outcome:?} to {to}");
+            assert!(!(flagged && to == JobState::Waiting), "a flagged job went back by {outcome:?}");
+        }
+    }
 }

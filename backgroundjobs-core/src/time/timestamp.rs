@@ -109,6 +109,8 @@ impl fmt::Debug for Timestamp {
     }
 }
 
+crate::readable::serde_is_text!(Timestamp);
+
 impl FromStr for Timestamp {
     type Err = ParseTimestampError;
 

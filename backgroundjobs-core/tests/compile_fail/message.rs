@@ -20,6 +20,7 @@ pub(crate) fn normalized(output: &str, program: &Path) -> String {
     let mut message = String::new();
     let mut source = Source::Program;
     let mut width = 0;
+    let mut is_list = false;
     let (directory, program) =
         program.to_str().and_then(|path| path.rsplit_once('/')).expect("a program has a path");
     let output = output.replace(&format!("{directory}/"), "");
@@ -32,6 +33,14 @@ pub(crate) fn normalized(output: &str, program: &Path) -> String {
         {
             continue;
         }
+        // Which types these are and how many changes with every new one.
+        if is_list {
+            is_list = line.starts_with(' ') && !unindented.starts_with(['=', '|']);
+            if is_list {
+                continue;
+            }
+        }
+        is_list = unindented.contains("the following other types implement trait");
         if line.starts_with("error") || line.starts_with("warning") {
             width = gutter_width(&lines[index..]);
         }

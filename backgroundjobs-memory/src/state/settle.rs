@@ -46,7 +46,7 @@ impl State {
 }
 
 fn apply(job: &mut Job, outcome: &Outcome, now: Timestamp) {
-    let state = outcome.step().settles_to(job.cancel_requested).expect("an outcome ends a run");
+    let state = outcome.settles_to(job.cancel_requested);
     if let Some(failure) = outcome.failure() {
         job.add_failure(now, failure.clone());
     }

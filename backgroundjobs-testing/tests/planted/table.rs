@@ -247,7 +247,7 @@ impl Table {
         };
         let step = end.outcome.step();
         let flagged = job.cancel_requested && !(fault == Fault::RetryForgetsCancel && step == Step::Retry);
-        job.state = step.settles_to(flagged).expect("outcomes settle");
+        job.state = end.outcome.settles_to(flagged);
         job.settled = job.generation;
         job.lease = None;
         if let Some(failure) = end.outcome.failure() {

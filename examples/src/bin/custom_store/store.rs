@@ -230,7 +230,7 @@ impl State {
             let was_settled_before = lease.generation != 0 && job.settled == lease.generation;
             return if was_settled_before { Settled::Applied { state: job.state } } else { Settled::Lost };
         }
-        let state = outcome.step().settles_to(job.cancel_requested).expect("every outcome ends a run");
+        let state = outcome.settles_to(job.cancel_requested);
         if let Some(failure) = outcome.failure() {
             add_failure(job, failure.clone(), now);
         }
