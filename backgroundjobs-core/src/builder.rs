@@ -129,7 +129,9 @@ impl Builder {
         self.register::<A, _>(ScopedJob::<F, H>::new(factory))
     }
 
-    /// How long a run of the handler registered last may take; comes before what its args type says.
+    /// How long a run of the handler registered last may take; comes before what its args type says. Then the
+    /// run is told to stop, and has the [cancel grace](crate::Options::cancel_grace) (5 s) to end by itself
+    /// before it is dropped; it has failed either way.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match self.drafts.last_mut() {
             Some(draft) => draft.timeout = Some(timeout),
@@ -325,11 +327,8 @@ impl fmt::Display for BuildError {
     }
 }
 
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.problems.iter().find_map(std::error::Error::source)
-    }
-}
+// Each problem's text ends with that of its source.
+impl std::error::Error for BuildError {}
 
 /// One mistake, with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -115,7 +115,9 @@ impl BackgroundJobs {
             return Err(StartError::NoRuntime);
         }
         let starting = Starting::begin(self)?;
-        warn_of_abort(cfg!(panic = "abort"));
+        if let Some(warning) = abort_warning(cfg!(panic = "abort")) {
+            tracing::warn!("{warning}");
+        }
         self.manager
             .prepare()
             .await
@@ -162,13 +164,44 @@ impl BackgroundJobs {
                 None
             }
         };
-        let Some(worker) = worker else { return StopReport::default() };
-        let report = worker.stop(drain).await;
-        *self.phase.lock() = Phase::Stopped(worker.stats());
+        let mut report = match worker {
+            Some(worker) => {
+                let report = worker.stop(drain).await;
+                *self.phase.lock() = Phase::Stopped(worker.stats());
+                report
+            }
+            None => StopReport::default(),
+        };
+        report.left_waiting = self.left_waiting().await;
         if !report.is_clean() {
             tracing::warn!(?report, "the jobs are stopped, and something was left");
         }
         report
+    }
+
+    /// Jobs that nobody will run: in a store that only this process can reach, without another worker for them.
+    async fn left_waiting(&self) -> u64 {
+        if self.door.profile().poll_interval.is_some() || self.door.store().inspect().is_none() {
+            return 0;
+        }
+        let counts = match self.count_unfinished().await {
+            Ok(counts) => counts,
+            Err(error) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "could not count what is left");
+                return 0;
+            }
+        };
+        let is_served = |queue, kind| self.door.hub().is_some_and(|hub| hub.is_served(queue, kind));
+        let waiting = counts.rows.iter().filter(|row| row.state == JobState::Waiting);
+        let left = waiting.filter(|row| !is_served(&row.queue, &row.kind)).map(|row| row.count).sum();
+        if left > 0 {
+            tracing::warn!(
+                jobs = left,
+                store = self.door.profile().name,
+                "the jobs are stopped, and jobs wait in a store that is lost with this process"
+            );
+        }
+        left
     }
 
     /// What this program's worker has done so far, or had when it was stopped; zeros before the start.
@@ -197,7 +230,7 @@ impl BackgroundJobs {
     }
 
     /// Waits until no job of the kinds and queues served here waits or runs; delayed and retrying jobs count
-    /// as waiting.
+    /// as waiting. Needs a store that can count: one whose `inspect()` is there.
     ///
     /// Cancel safety: may be dropped and called again.
     ///
@@ -241,15 +274,15 @@ impl BackgroundJobs {
     }
 }
 
-/// Says whether there was something to warn of.
-fn warn_of_abort(panics_abort: bool) -> bool {
-    if panics_abort {
-        tracing::warn!(
-            "this program is built with panic = \"abort\": a handler that panics ends the whole process, and \
-             its job runs again when its lease ends; build with panic = \"unwind\" in Cargo.toml's profile"
-        );
+/// What is to be said of a program that cannot survive a panic.
+const fn abort_warning(panics_abort: bool) -> Option<&'static str> {
+    if !panics_abort {
+        return None;
     }
-    panics_abort
+    Some(
+        "this program is built with panic = \"abort\": a handler that panics ends the whole process, and its job \
+         runs again when its lease ends; build with panic = \"unwind\" in the profile in Cargo.toml",
+    )
 }
 
 fn not_idle(counts: &JobCounts, limit: Duration) -> IdleError {
@@ -380,3 +413,14 @@ pub enum IdleError {
 }
 
 crate::readable::debug_is_text!(StartError, StopError, IdleError);
+
+#[cfg(test)]
+mod tests {
+    use super::abort_warning;
+
+    #[test]
+    fn a_program_that_aborts_on_panic_is_told_what_to_write() {
+        assert_eq!(abort_warning(false), None);
+        assert!(abort_warning(true).is_some_and(|text| text.contains("panic = \"unwind\" in the profile")));
+    }
+}

@@ -40,29 +40,6 @@ fn builder() -> Builder {
 }
 
 #[tokio::test]
-async fn an_unknown_kind_or_queue_is_an_error_that_names_what_is_meant() {
-    let kit = TestKit::new();
-    let jobs = kit.start(builder()).await;
-    let manager = jobs.manager();
-    let error = manager.enqueue(Wrok).await.expect_err("nobody runs it").to_string();
-    assert_eq!(
-        error,
-        "nothing here runs jobs of kind \"wrok\" (known: work); did you mean \"work\"?; register a handler \
-         for it, or say options.producer_only() where another program runs it"
-    );
-    let queue = EnqueueOptions::new().queue("mial");
-    let error = manager.enqueue_with(work("x"), queue).await.expect_err("nobody serves it").to_string();
-    assert_eq!(
-        error,
-        "nothing here serves the queue \"mial\" for work (served: default, mail); did you mean \"mail\"?; \
-         add it with options.queue(\"mial\", slots)"
-    );
-    let blank = EnqueueOptions::new().queue(" ");
-    let error = manager.enqueue_with(work("x"), blank).await.expect_err("no name");
-    assert!(matches!(error, EnqueueError::Name { what: "queue", .. }), "{error}");
-}
-
-#[tokio::test]
 async fn a_program_that_only_enqueues_may_enqueue_anything() {
     let kit = TestKit::new();
     let jobs = kit.build(BackgroundJobs::builder(|options| options.use_in_memory().producer_only()));
@@ -180,65 +157,4 @@ async fn a_failed_job_can_be_put_back() {
     let record = manager.get(id).await.expect("answers").expect("kept");
     assert_eq!((record.attempts, record.generation, record.failures.len()), (1, 2, 2));
     assert_eq!(manager.requeue(kit.env().job_id()).await.expect("answers"), RequeueStatus::Unknown);
-}
-
-#[test]
-fn every_mistake_is_reported_at_once_with_the_line_to_write() {
-    #[derive(Serialize, Deserialize)]
-    struct Lost;
-    impl JobArgs for Lost {
-        const KIND: &'static str = "lost";
-        const ALIASES: &'static [&'static str] = &["work", "bad\nname"];
-        fn options() -> JobOptions {
-            JobOptions::new().queue("nowhere").timeout(Duration::ZERO)
-        }
-    }
-    let error = BackgroundJobs::builder(|options| {
-        options.queue("a", 0).queue("b", 1).queue("b", 2).queue("", 1).lease(SECOND, SECOND)
-    })
-    .timeout(SECOND)
-    .register_fn(handler)
-    .register_fn(async |_: Lost, _| Ok(()))
-    .build()
-    .expect_err("nearly everything is wrong");
-    let text = error.to_string();
-    for part in [
-        ".timeout(..) stands before the first .register(..)",
-        "no store is named: write options.use_in_memory()",
-        "the queue \"b\" is named twice",
-        "\"\" cannot be the name of a queue: the name is blank",
-        "two handlers for \"work\"",
-        "\"lost\" cannot be the name of a kind: the name \"bad\\nname\" has a control character at byte 3",
-        "the timeout of \"lost\" is zero",
-        "\"lost\" goes to the queue \"nowhere\", which is not named: add options.queue(\"nowhere\", slots)",
-        "a lease of 1s renewed every 1s",
-    ] {
-        assert!(text.contains(part), "{part:?} is missing in: {text}");
-    }
-    assert_eq!(error.problems().len(), 9, "{text}");
-    let two = BackgroundJobs::builder(|options| options.use_in_memory().use_in_memory().queue("a", 0))
-        .register_fn(handler)
-        .build()
-        .expect_err("two stores, a queue that nobody serves")
-        .to_string();
-    assert!(two.contains("2 stores are named") && two.contains("\"a\" has 0 slots"), "{two}");
-    let none = BackgroundJobs::builder(|options| options.use_in_memory()).build().expect_err("no handler");
-    assert!(none.to_string().contains("there is no handler: call .register(..)"), "{none}");
-    let both = BackgroundJobs::builder(|options| options.use_in_memory().producer_only())
-        .register_fn(handler)
-        .build()
-        .expect_err("a producer with a handler");
-    assert!(both.to_string().contains("options.producer_only() runs nothing"), "{both}");
-}
-
-#[test]
-fn a_start_without_a_runtime_says_where_to_call_it() {
-    let jobs = builder().build().expect("built");
-    let mut start = std::pin::pin!(jobs.start());
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(Err(error)) = start.as_mut().poll(&mut context) else { panic!("an error") };
-    assert_eq!(
-        error.to_string(),
-        "there is no tokio runtime here: call start() inside #[tokio::main] or Runtime::block_on"
-    );
 }

@@ -1,15 +1,18 @@
 //! What a run says in the log, and what it does not.
 
+#[path = "support/log_lines.rs"]
+mod log_lines;
+
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
+
+use self::log_lines::LogLines;
 
 #[derive(Serialize, Deserialize)]
 struct SendMail {
@@ -32,51 +35,9 @@ async fn send_mail(mail: SendMail, ctx: JobContext) -> JobResult {
     Ok(())
 }
 
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Lines {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().clone()).expect("logs are UTF-8")
-    }
-
-    /// The lines of a job's span that end like this.
-    fn of_job(&self, id: &str, level: &str, end: &str) -> Vec<String> {
-        let text = self.text();
-        let is_it = |line: &&str| line.contains(id) && line.contains(level) && line.contains(end);
-        text.lines().filter(is_it).map(str::to_owned).collect()
-    }
-}
-
-impl Lines {
-    /// Collects what is logged on this thread while the guard lives.
-    fn collect(&self) -> tracing::subscriber::DefaultGuard {
-        let writer = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(Level::DEBUG)
-            .without_time()
-            .with_ansi(false)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-}
-
 #[tokio::test]
 async fn a_run_without_a_timeout_is_warned_about_each_hour() {
-    let lines = Lines::default();
-    let _guard = lines.collect();
+    let (lines, _guard) = LogLines::listen_from(Level::DEBUG);
     let kit = TestKit::new();
     let sleeps = async |_: SendMail, ctx: JobContext| {
         ctx.sleep(Duration::from_secs(3 * 3_600 + 60)).await;
@@ -93,8 +54,7 @@ async fn a_run_without_a_timeout_is_warned_about_each_hour() {
 
 #[tokio::test]
 async fn a_run_logs_its_start_its_end_and_what_follows() {
-    let lines = Lines::default();
-    let _guard = lines.collect();
+    let (lines, _guard) = LogLines::listen_from(Level::DEBUG);
     let kit = TestKit::new();
     let jobs = kit
         .start(

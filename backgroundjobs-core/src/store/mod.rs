@@ -89,6 +89,15 @@ use crate::{JobId, JobRecord};
 /// - **U-4** A key held for a time outlives its job, its record too: `Existing` may name a job that
 ///   [`get`](Self::get) no longer finds.
 /// - **U-5** Of concurrent inserts with one key, one wins.
+///
+/// # What is there to build on
+///
+/// [`JobRecord::inserted`] is the record of a new job, [`ClaimedJob::from_record`] and
+/// [`JobSummary::from_record`] what is handed out of one, [`Outcome::settles_to`] and
+/// [`recovered_state`](crate::recovered_state) the state that follows,
+/// [`MAX_ERRORS_PER_JOB`](crate::limits::MAX_ERRORS_PER_JOB) how many failures are kept. The methods are async
+/// through the [`async_trait`](crate::async_trait) macro. The example `custom_store` is a whole store in one
+/// file.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store of jobs: it lacks `impl JobStore`",
     label = "does not implement `JobStore`",
@@ -244,7 +253,9 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Hears of other processes' changes; `None` when there are none, or when only polling finds them.
     fn remote_wakes(&self) -> Option<&dyn RemoteWakes>;
 
-    /// Looking at many jobs at once; `None` when this store cannot.
+    /// Looking at many jobs at once; `None` when this store cannot. Without it
+    /// [`wait_until_idle`](crate::BackgroundJobs::wait_until_idle) and [`admin`](crate::BackgroundJobs::admin) do
+    /// not work.
     fn inspect(&self) -> Option<&dyn InspectStore>;
 
     /// What an operator does; `None` when this store cannot.

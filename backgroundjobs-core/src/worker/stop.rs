@@ -25,12 +25,15 @@ pub struct StopReport {
     pub still_running: Vec<LeftRunning>,
     /// Jobs whose outcome the store could not be told. Their leases run out, then they run again.
     pub unsettled: Vec<JobId>,
+    /// Jobs that wait in a store that only this process can reach, and that no other worker of it serves: they
+    /// are lost when it ends. 0 on stores that outlive the process.
+    pub left_waiting: u64,
     /// Parts of the worker that still wait for the store.
     pub calls_in_flight: Vec<&'static str>,
 }
 
 impl StopReport {
-    /// Whether nothing was left behind.
+    /// Whether nothing was left behind but jobs that wait.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.still_running.is_empty() && self.unsettled.is_empty() && self.calls_in_flight.is_empty()
@@ -84,7 +87,7 @@ impl Worker {
         let stuck = |lease: &LeaseKey| still_running.iter().any(|left| left.id == lease.id);
         let finished = running.iter().filter(|lease| !interrupted.contains(lease) && !stuck(lease)).count();
         let interrupted = interrupted.into_iter().map(|lease| lease.id).collect();
-        StopReport { finished, interrupted, still_running, unsettled, calls_in_flight }
+        StopReport { finished, interrupted, still_running, unsettled, left_waiting: 0, calls_in_flight }
     }
 
     fn still_running(&self) -> Vec<LeftRunning> {
