@@ -57,9 +57,9 @@ pub use job_error::{JobError, JobResult, Verdict};
 pub use job_future::JobFuture;
 pub use jobs::{BackgroundJobs, IdleError, StartError, StopError};
 pub use manager::{
-    BackgroundJobManager, EnqueueError, EnqueueManyError, EnqueueOptions, EnqueueProgress, Enqueued,
-    Explanation, InstallError, JobDraft, JobManager, JobManagerExt, NoManagerError, PutOff, Reason,
-    SubmitError, WaitError,
+    BackgroundJobManager, EnqueueError, EnqueueManyError, EnqueueOptions, Enqueued, Explanation,
+    InstallError, JobDraft, JobManager, JobManagerExt, NoManagerError, PutOff, Reason, SubmitError,
+    WaitError,
 };
 pub use name::{Kind, MAX_NAME_BYTES, NameError, QueueName};
 pub use options::Options;

@@ -109,9 +109,9 @@ async fn many_jobs_go_in_chunks_and_a_failure_says_what_was_stored() {
     let manager = jobs.manager();
     let mut seen = Vec::new();
     let args = (0..2_500).map(|number| work(&number.to_string()));
-    let stored = manager.enqueue_many_with(args, |progress| seen.push(progress)).await.expect("enqueued");
-    let steps: Vec<_> = seen.iter().map(|progress| (progress.done, progress.total)).collect();
-    assert_eq!(steps, [(1_000, Some(2_500)), (2_000, Some(2_500)), (2_500, Some(2_500))]);
+    let stored =
+        manager.enqueue_many_with(args, |done, total| seen.push((done, total))).await.expect("enqueued");
+    assert_eq!(seen, [(1_000, Some(2_500)), (2_000, Some(2_500)), (2_500, Some(2_500))]);
     assert!(stored.is_sorted_by_key(|enqueued| enqueued.id), "ids grow with the batch");
     let large = "x".repeat(1 << 20);
     let args = (0..2_500).map(|number| work(if number == 1_234 { &large } else { "x" }));
@@ -123,6 +123,22 @@ async fn many_jobs_go_in_chunks_and_a_failure_says_what_was_stored() {
     // An iterator that promises more than there is memory for.
     let endless = std::iter::repeat_with(|| work(&large));
     assert_eq!(manager.enqueue_many(endless).await.expect_err("the first fails").index, 0);
+}
+
+/// Long work shows itself: a program can draw how far a million jobs have come.
+#[tokio::test]
+async fn a_million_jobs_report_their_progress() {
+    const MILLION: usize = 1_000_000;
+    let kit = TestKit::new();
+    let jobs = kit.build(builder());
+    let (mut steps, mut last) = (0, 0);
+    let args = std::iter::repeat_with(|| work("x")).take(MILLION);
+    let draw = |done: usize, total: Option<usize>| {
+        assert!(done > last && total == Some(MILLION), "{done} of {total:?} after {last}");
+        (steps, last) = (steps + 1, done);
+    };
+    let stored = jobs.manager().enqueue_many_with(args, draw).await.expect("enqueued");
+    assert_eq!((stored.len(), steps, last), (MILLION, 1_000, MILLION));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{EnqueueError, JobState, StartError};
+use backgroundjobs_core::{DrainProgress, DrainStep, EnqueueError, JobStore, Options, StartError};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
 use parking_lot::Mutex;
@@ -182,4 +182,60 @@ async fn jobs_dropped_without_a_stop_tell_their_runs_and_hand_them_back_while_th
         let record = again.manager().get(id).await.expect("answers").expect("kept");
         assert_eq!((record.state, record.attempts, record.crashes), (JobState::Succeeded, 0, 0));
     }
+}
+
+/// The three steps of a stop while every slot is busy and 10,000 jobs wait: what ends in time succeeds, what is
+/// told stops or is dropped, nothing that waits is touched; and a program can draw all of it.
+#[tokio::test]
+async fn a_stop_under_load_goes_through_its_three_steps_and_shows_them() {
+    let (kit, store, gone) = (TestKit::new(), MemoryStore::new(), Arc::new(Mutex::new(0)));
+    let seen: Arc<Mutex<Vec<DrainProgress>>> = Arc::default();
+    let drawn = seen.clone();
+    let options = |options: Options| {
+        options
+            .use_store(store.clone())
+            .queue("default", 30)
+            .read_ahead(Duration::ZERO)
+            .on_drain_progress(move |progress| drawn.lock().push(*progress))
+    };
+    let jobs = kit.start(BackgroundJobs::builder(options).register_fn_with(gone.clone(), handler)).await;
+    let scene = Scene { kit, store, jobs, gone };
+    let mut running = Vec::new();
+    for number in 0..30 {
+        // A third ends within the drain, a third stops when told, a third must be dropped.
+        let (seconds, polite) = [(3, false), (100, true), (100, false)][number % 3];
+        running.push(scene.enqueue(seconds, polite).await);
+    }
+    assert_eq!(scene.kit.settle().await.claimed, 30);
+    let waiting = (0..10_000).map(|_| Work { seconds: 1, polite: true });
+    let waiting = scene.jobs.manager().enqueue_many(waiting).await.expect("enqueued");
+    assert_eq!(scene.kit.settle().await.claimed, 0);
+
+    let begun = scene.kit.now();
+    // The second one, given less time, shares the first one's.
+    let both = async { tokio::join!(scene.jobs.stop(SECOND * 4), scene.jobs.stop(Duration::ZERO)) };
+    let (report, second) = scene.kit.run(both).await;
+    let report = report.expect("stopped");
+    assert_eq!(report, second.expect("stopped"));
+    assert_eq!(scene.kit.now().since(begun), SECOND * 9, "the drain and the grace");
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((report.finished, report.interrupted.len()), (10, 20));
+    assert_eq!(report.left_waiting, 10_000 + 20);
+    assert_eq!(*scene.gone.lock(), 30, "no handler is left");
+    for (number, id) in running.iter().enumerate() {
+        let expected = [JobState::Succeeded, JobState::Waiting, JobState::Waiting][number % 3];
+        assert_eq!(scene.state(*id).await, (expected, 0, 0), "job {number}");
+    }
+    let ids: Vec<_> = waiting.iter().map(|job| job.id).collect();
+    for record in scene.store.get(&ids).await.expect("answers").into_iter().flatten() {
+        assert_eq!((record.state, record.generation), (JobState::Waiting, 0));
+    }
+    let seen = seen.lock();
+    let steps: Vec<DrainStep> = seen.iter().map(|progress| progress.step).collect();
+    assert!(steps.is_sorted(), "{steps:?}");
+    let first = seen.first().expect("drawn");
+    assert_eq!((first.step, first.running, first.remaining), (DrainStep::Finishing, 30, SECOND * 4));
+    let last = seen.last().expect("drawn");
+    assert_eq!((last.step, last.running, last.unsettled), (DrainStep::Done, 0, 0));
+    assert!(steps.contains(&DrainStep::Interrupting) && steps.contains(&DrainStep::Settling), "{steps:?}");
 }

@@ -139,19 +139,3 @@ async fn a_job_stored_under_an_old_name_is_run_by_the_new_one() {
     assert!(jobs.manager().submit(vec![draft]).await.expect("stored")[0].is_new);
     assert_eq!(kit.settle().await.succeeded, 1);
 }
-
-#[tokio::test]
-async fn args_that_no_longer_fit_are_a_failed_attempt_that_names_the_field() {
-    let (kit, log) = (TestKit::new(), Log::default());
-    let builder =
-        BackgroundJobs::builder(|options| options.use_in_memory()).register_fn_with(log.clone(), handler);
-    let jobs = kit.start(builder).await;
-    let args = backgroundjobs_core::Payload::from_json(r#"{"name":"x","secs":1}"#).expect("JSON");
-    let draft = backgroundjobs_core::JobDraft::untyped("work", args.clone(), EnqueueOptions::new());
-    let id: JobId = jobs.manager().submit(vec![draft]).await.expect("stored")[0].id;
-    assert_eq!(kit.settle().await.retried, 1);
-    let record = jobs.manager().get(id).await.expect("answers").expect("kept");
-    let text = record.failures[0].failure.text.as_str();
-    assert!(text.contains("missing field `seconds`"), "{text}");
-    assert_eq!((record.state, record.args, names(&log).len()), (JobState::Waiting, args, 0));
-}

@@ -74,10 +74,11 @@ pub trait JobManagerExt: JobManager {
         I: IntoIterator<Item = A>,
         I::IntoIter: Send,
     {
-        self.enqueue_many_with(args, |_| ())
+        self.enqueue_many_with(args, |_, _| ())
     }
 
-    /// As [`enqueue_many`](Self::enqueue_many); calls `progress` after each chunk.
+    /// As [`enqueue_many`](Self::enqueue_many); calls `progress(done, total)` after each chunk: jobs enqueued so
+    /// far, and jobs in all at most, `None` when the iterator cannot say.
     ///
     /// # Errors
     /// [`EnqueueManyError`] has what was stored before, and which job failed why.
@@ -90,7 +91,7 @@ pub trait JobManagerExt: JobManager {
         A: JobArgs,
         I: IntoIterator<Item = A>,
         I::IntoIter: Send,
-        P: FnMut(EnqueueProgress) + Send,
+        P: FnMut(usize, Option<usize>) + Send,
     {
         let mut args = args.into_iter();
         let total = args.size_hint().1;
@@ -106,22 +107,13 @@ pub trait JobManagerExt: JobManager {
                     },
                     Err((index, source)) => return Err(stopped_at(stored, index, source)),
                 }
-                progress(EnqueueProgress { done: stored.len(), total });
+                progress(stored.len(), total);
             }
         }
     }
 }
 
 impl<M: JobManager + ?Sized> JobManagerExt for M {}
-
-/// How far `enqueue_many_with` has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EnqueueProgress {
-    /// Jobs enqueued so far.
-    pub done: usize,
-    /// Jobs in all, at most; `None` when the iterator cannot say.
-    pub total: Option<usize>,
-}
 
 fn draft<A: JobArgs>(args: &A, options: EnqueueOptions) -> Result<JobDraft, EnqueueError> {
     JobDraft::of(args, options).map_err(|source| EnqueueError::Args { kind: A::KIND.to_owned(), source })

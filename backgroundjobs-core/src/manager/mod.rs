@@ -20,7 +20,7 @@ pub(crate) use current::{install, sync_scope};
 pub use draft::{EnqueueOptions, JobDraft};
 pub use enqueue_error::{EnqueueError, EnqueueManyError, SubmitError};
 pub use explanation::{Explanation, PutOff, Reason};
-pub use ext::{EnqueueProgress, JobManagerExt};
+pub use ext::JobManagerExt;
 pub(crate) use store_manager::{LookEverywhere, Producing, StoreManager};
 pub use wait::WaitError;
 
