@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{JobFilter, JobId, JobState, JobStore, Keep, ListJobs, Priority, Retention};
+use backgroundjobs_core::{JobFilter, JobStore, Keep, ListJobs, Priority, Retention};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
 use parking_lot::Mutex;
