@@ -9,9 +9,11 @@ pub struct Settings {
     pub runs: usize,
     /// Only whether everything ends well; what time it takes is not looked at.
     pub smoke: bool,
+    /// Parts of the names of the rows to run; none means all, and what is no row as well.
+    pub rows: Vec<String>,
 }
 
-const USAGE: &str = "options: --smoke, --n 10000,100000,1000000, --runs 5";
+const USAGE: &str = "options: --smoke, --n 10000,100000,1000000, --runs 5, --rows limit+many";
 
 impl Settings {
     /// Reads the program's arguments; ends the program when they make no sense.
@@ -26,16 +28,26 @@ impl Settings {
         }
     }
 
+    /// Whether the row of this name is to run.
+    #[must_use]
+    pub fn wants(&self, row: &str) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|part| row.contains(part.as_str()))
+    }
+
     fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut settings = Self { sizes: vec![10_000, 100_000, 1_000_000], runs: 5, smoke: false };
+        let mut settings =
+            Self { sizes: vec![10_000, 100_000, 1_000_000], runs: 5, smoke: false, rows: Vec::new() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("`{argument}` needs a value"));
             match argument.as_str() {
                 // Cargo says so to each benchmark.
                 "--bench" => {}
-                "--smoke" => settings = Self { sizes: vec![2_000], runs: 1, smoke: true },
+                "--smoke" => {
+                    settings = Self { sizes: vec![2_000], runs: 1, smoke: true, rows: Vec::new() };
+                }
                 "--runs" => settings.runs = number(&value()?)?.max(1),
+                "--rows" => settings.rows = value()?.split('+').map(str::to_owned).collect(),
                 "--n" => settings.sizes = value()?.split(',').map(number).collect::<Result<_, _>>()?,
                 _ => return Err(format!("`{argument}` is no option")),
             }
@@ -65,6 +77,8 @@ mod tests {
         let set = parse("--n 5000,100 --runs 9").unwrap();
         assert_eq!((set.sizes, set.runs), (vec![100, 5_000], 9));
         assert!(parse("--smoke --bench").unwrap().smoke);
+        let some = parse("--rows limit+64").unwrap();
+        assert!(some.wants("many, 64 slots") && !some.wants("many, 8 slots"));
         for wrong in ["--fast", "--n", "--n ten", "--runs"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

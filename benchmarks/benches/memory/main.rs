@@ -67,23 +67,27 @@ fn measure(settings: &Settings) -> Result<Measured, String> {
     let rounds = if settings.smoke { 0..1 } else { 0..settings.runs + 1 };
     for round in rounds {
         for size in &settings.sizes {
-            for row in ROWS {
+            for row in ROWS.iter().filter(|row| settings.wants(row.name)) {
                 let took = on_runtime((row.run)(*size))
                     .map_err(|error| format!("{}, {size} jobs: {error}", row.name))?;
                 measured.took(round, row.name, *size, took);
             }
         }
-        let (bare, ours) = (on_runtime(pick_up::channel(wakes))?, on_runtime(pick_up::ours(wakes))?);
-        measured.waited(WakePair { from: report::A_TASK, bare, ours });
-        let (bare, ours) = (beside_runtime(pick_up::channel(wakes))?, beside_runtime(pick_up::ours(wakes))?);
-        measured.waited(WakePair { from: report::ANOTHER_THREAD, bare, ours });
+        if settings.rows.is_empty() {
+            let (bare, ours) = (on_runtime(pick_up::channel(wakes))?, on_runtime(pick_up::ours(wakes))?);
+            measured.waited(WakePair { from: report::A_TASK, bare, ours });
+            let (bare, ours) =
+                (beside_runtime(pick_up::channel(wakes))?, beside_runtime(pick_up::ours(wakes))?);
+            measured.waited(WakePair { from: report::ANOTHER_THREAD, bare, ours });
+        }
         eprintln!("round {round} is over");
     }
     if !settings.smoke {
         measured.forget_first_round();
     }
-    let sleepers = settings.sizes.last().copied().unwrap_or_default();
-    measured.sleeper = Some(Sleeper { jobs: sleepers, bytes: footprint(sleepers)? });
+    if let Some(jobs) = settings.sizes.last().copied().filter(|_| settings.rows.is_empty()) {
+        measured.sleeper = Some(Sleeper { jobs, bytes: footprint(jobs)? });
+    }
     Ok(measured)
 }
 

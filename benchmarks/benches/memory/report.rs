@@ -59,7 +59,7 @@ impl Measured {
 
     pub(crate) fn forget_first_round(&mut self) {
         self.readings.retain(|reading| reading.round > 0);
-        self.waits.drain(..2);
+        self.waits.drain(..self.waits.len().min(2));
     }
 
     /// Prints the tables and writes the JSON.
@@ -72,25 +72,27 @@ impl Measured {
         println!("min / median / max of {runs} interleaved runs; a ratio is of the same round\n");
         println!("| row | jobs | thousand jobs/s | / channels | / spawn |");
         println!("|---|---|---|---|---|");
-        for row in ROWS {
+        for row in ROWS.iter().filter(|row| settings.wants(row.name)) {
             for jobs in sizes {
                 let rate = Spread::of(self.rates(row.name, *jobs)).shown(|rate| format!("{:.0}", rate / 1e3));
                 let ratio = |limit| Spread::of(self.ratios(row.name, limit, *jobs)).shown(two_digits);
                 println!("| {} | {jobs} | {rate} | {} | {} |", row.name, ratio(CHANNELS), ratio(SPAWNS));
             }
         }
-        self.report_growth(sizes);
-        self.report_waits();
+        self.report_growth(settings);
+        if settings.rows.is_empty() {
+            self.report_waits();
+        }
         if let Some(Sleeper { jobs, bytes }) = self.sleeper {
             println!("\na job that waits far in the future, of {jobs}: {bytes:.0} bytes beside its payload");
         }
         self.write_json(settings)
     }
 
-    fn report_growth(&self, sizes: &[usize]) {
-        let [first, .., last] = sizes else { return };
+    fn report_growth(&self, settings: &Settings) {
+        let [first, .., last] = settings.sizes.as_slice() else { return };
         println!("\n| row | time of a job at {last} / at {first} |\n|---|---|");
-        for row in ROWS {
+        for row in ROWS.iter().filter(|row| settings.wants(row.name)) {
             println!(
                 "| {} | {} |",
                 row.name,
@@ -119,7 +121,7 @@ impl Measured {
 
     fn write_json(&self, settings: &Settings) -> Result<(), String> {
         let mut rows = Vec::new();
-        for row in ROWS {
+        for row in ROWS.iter().filter(|row| settings.wants(row.name)) {
             for jobs in &settings.sizes {
                 rows.push(json!({
                     "row": row.name,
