@@ -18,6 +18,8 @@ use crate::{QueueName, Timestamp};
 
 pub(super) struct Board {
     state: Mutex<State>,
+    /// By index, as they are in the state.
+    names: Vec<QueueName>,
     /// One for each queue: wakes its idle slots.
     ready: Vec<Notify>,
     /// Wakes the claimer: an alarm moved earlier, or there is something to claim and no idle slot to do it.
@@ -60,7 +62,7 @@ pub(super) enum Next {
 
 /// What to ask the store for one queue.
 pub(super) struct Demand {
-    index: usize,
+    pub(super) index: usize,
     pub(super) ask: QueueDemand,
 }
 
@@ -89,6 +91,7 @@ impl Board {
             .collect();
         let ready = queues.iter().map(|_| Notify::new()).collect();
         Self {
+            names: queues.iter().map(|queue| queue.name.clone()).collect(),
             state: Mutex::new(State { queues, claiming: false, closed: false }),
             ready,
             claimer: Notify::new(),
@@ -99,6 +102,11 @@ impl Board {
     /// The queues served, with their slots, by index.
     pub(super) fn queues(&self) -> Vec<(QueueName, usize)> {
         self.state.lock().queues.iter().map(|queue| (queue.name.clone(), queue.slots)).collect()
+    }
+
+    /// The name of a queue.
+    pub(super) fn name(&self, queue: usize) -> &QueueName {
+        &self.names[queue]
     }
 
     /// What wakes an idle slot of a queue.

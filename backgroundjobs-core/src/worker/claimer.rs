@@ -100,7 +100,7 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
         let next_due = queue.next_due.map(|due| in_own_time(env, due, reply.store_now));
         let next_look = if contended { Some(now + CONTENDED_WAIT) } else { next_due.filter(|_| !queue.more) };
         supplies.push(Supply {
-            jobs: queue.jobs.into_iter().filter_map(|job| hold(shared, job)).collect(),
+            jobs: queue.jobs.into_iter().filter_map(|job| hold(shared, demand, job)).collect(),
             more: queue.more && !contended,
             next_look: next_look.into_iter().chain(poll).min(),
         });
@@ -111,8 +111,8 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
 }
 
 /// From now on the job's lease is renewed. A job that is to be cancelled does not start at all.
-fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
-    match shared.runs.hold(lease_of(&job), job.queue.clone()) {
+fn hold(shared: &Shared, demand: &Demand, job: ClaimedJob) -> Option<ClaimedJob> {
+    match shared.runs.hold(lease_of(&job), demand.index) {
         None => {}
         Some(Displaced::Run(older)) => {
             shared.cancel_run(&older, CancelCause::Lost);

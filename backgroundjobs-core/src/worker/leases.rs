@@ -94,7 +94,7 @@ fn warn_of_long_runs(shared: &Shared, before: Timestamp, now: Timestamp) {
     let hours =
         |run: &super::Run, at: Timestamp| at.since(run.started).as_secs() / LONG_RUN_WARNING.as_secs();
     for run in shared.runs.all_running() {
-        if !run.has_timeout && hours(&run, now) > hours(&run, before) {
+        if run.deadline.is_none() && hours(&run, now) > hours(&run, before) {
             tracing::warn!(
                 id = %run.lease.id,
                 kind = %run.kind,

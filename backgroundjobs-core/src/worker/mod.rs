@@ -32,12 +32,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::board::Board;
 use self::deadlines::{Act, Deadlines};
-use self::runs::{CancelCause, Run, Runs};
+pub(crate) use self::runs::Run;
+use self::runs::{CancelCause, Runs};
 use self::settler::Settler;
 pub use self::stats::JobStats;
 use self::stats::Stats;
 pub use self::stop::{LeftRunning, StopReport};
 use self::upkeep::Upkeep;
+use crate::context::Surroundings;
 use crate::env::TaskHandle;
 use crate::limits::LAST_CALLS;
 use crate::options::Times;
@@ -72,7 +74,7 @@ struct Shared {
     door: StoreDoor,
     registry: Arc<Registry>,
     executor: Arc<dyn JobExecutor>,
-    manager: Arc<dyn JobManager>,
+    surroundings: Arc<Surroundings>,
     retry: RetryPolicy,
     times: Times,
     board: Board,
@@ -110,7 +112,7 @@ impl Worker {
             door: parts.door,
             registry: parts.registry,
             executor: parts.executor,
-            manager: parts.manager,
+            surroundings: Arc::new(Surroundings { env, manager: parts.manager }),
             retry: parts.retry,
             times: parts.times,
         });

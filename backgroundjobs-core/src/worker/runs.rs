@@ -7,11 +7,12 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
+use super::claimer::lease_of;
+use crate::context::Surroundings;
 use crate::limits::EARLY_CANCELS;
-use crate::store::LeaseKey;
-use crate::{JobId, Kind, QueueName, Timestamp};
+use crate::store::{ClaimedJob, LeaseKey};
+use crate::{JobId, Kind, Metadata, Payload, QueueName, Timestamp};
 
 /// Every job this worker holds. Keys are independent of each other; nothing depends on their order.
 #[derive(Default)]
@@ -37,7 +38,8 @@ struct Held {
 
 struct Claim {
     generation: u64,
-    queue: QueueName,
+    /// The board's index of its queue.
+    queue: usize,
     run: Option<Arc<Run>>,
     /// Cancelled before it started.
     cancelled: bool,
@@ -54,7 +56,7 @@ impl Held {
 impl Runs {
     /// This worker holds the job from now on. Answers what it had of an older claim of the same job, which has
     /// lost its lease without this worker knowing it.
-    pub(super) fn hold(&self, lease: LeaseKey, queue: QueueName) -> Option<Displaced> {
+    pub(super) fn hold(&self, lease: LeaseKey, queue: usize) -> Option<Displaced> {
         let claim = Claim { generation: lease.generation, queue, run: None, cancelled: false };
         if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.first.notify_one();
@@ -91,7 +93,7 @@ impl Runs {
     }
 
     /// This claim is over; a later claim of the same job is not. Answers the job's queue.
-    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<QueueName> {
+    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<usize> {
         let Entry::Occupied(mut entry) = self.held.entry(lease.id) else { return None };
         let held = entry.get_mut();
         let claim = if held.latest.generation == lease.generation {
@@ -195,7 +197,7 @@ pub(super) enum Start {
 /// Why a run was told to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum CancelCause {
+pub(crate) enum CancelCause {
     /// Somebody cancelled the job.
     User = 1,
     /// It ran out of time.
@@ -206,43 +208,70 @@ pub(super) enum CancelCause {
     Lost,
 }
 
-/// One run of one job: how to tell it to stop.
-pub(super) struct Run {
-    pub(super) lease: LeaseKey,
-    pub(super) kind: Kind,
+/// One run of one job: what its handler may know of it, and how to tell it to stop. One allocation, because
+/// there is one for each run.
+pub(crate) struct Run {
+    pub(crate) lease: LeaseKey,
+    pub(crate) kind: Kind,
+    pub(crate) queue: QueueName,
+    pub(crate) attempt: u16,
+    pub(crate) max_attempts: u16,
+    pub(crate) metadata: Metadata,
     pub(super) started: Timestamp,
-    pub(super) has_timeout: bool,
-    pub(super) token: CancellationToken,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) surroundings: Arc<Surroundings>,
     cause: AtomicU8,
+    told: Notify,
     ended: AtomicBool,
     drop_now: Notify,
 }
 
 impl Run {
-    pub(super) fn new(lease: LeaseKey, kind: Kind, started: Timestamp, has_timeout: bool) -> Self {
-        Self {
-            lease,
-            kind,
+    /// The run of a job that was claimed, and its args.
+    pub(super) fn of(
+        job: ClaimedJob,
+        started: Timestamp,
+        deadline: Option<Timestamp>,
+        surroundings: Arc<Surroundings>,
+    ) -> (Arc<Self>, Payload) {
+        let run = Self {
+            lease: lease_of(&job),
+            attempt: job.attempt(),
+            max_attempts: job.max_attempts,
+            kind: job.kind,
+            queue: job.queue,
+            metadata: job.metadata,
             started,
-            has_timeout,
-            token: CancellationToken::new(),
+            deadline,
+            surroundings,
             cause: AtomicU8::new(0),
+            told: Notify::new(),
             ended: AtomicBool::new(false),
             drop_now: Notify::new(),
-        }
+        };
+        (Arc::new(run), job.args)
     }
 
     /// Tells the handler to stop, for the first cause that comes. Says whether this was it.
     pub(super) fn cancel(&self, cause: CancelCause) -> bool {
         let first = self.cause.compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
-            self.token.cancel();
+            self.told.notify_waiters();
         }
         first
     }
 
+    /// Waits until it is told to stop. Cancel safe.
+    pub(crate) async fn told_to_stop(&self) {
+        // It hears of every notice from here on, so one that comes after the look is not missed.
+        let told = self.told.notified();
+        if self.cause().is_none() {
+            told.await;
+        }
+    }
+
     /// Why it was told to stop, if it was.
-    pub(super) fn cause(&self) -> Option<CancelCause> {
+    pub(crate) fn cause(&self) -> Option<CancelCause> {
         match self.cause.load(Ordering::Acquire) {
             1 => Some(CancelCause::User),
             2 => Some(CancelCause::Timeout),

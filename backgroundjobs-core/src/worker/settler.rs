@@ -32,6 +32,17 @@ struct State {
     /// Refused by the store, and to be offered again at these instants.
     later: Vec<(Timestamp, Waiting)>,
     in_flight: Vec<LeaseKey>,
+    /// The settler task was told of what waits, and has not begun yet.
+    is_nudged: bool,
+}
+
+/// How an outcome was taken.
+#[derive(Clone, Copy)]
+pub(super) struct Accepted {
+    /// Room had to be waited for.
+    pub(super) waited: bool,
+    /// Nobody is about to tell the store: [`nudge`](Settler::nudge), or [`drive`](Settler::drive).
+    pub(super) to_be_told: bool,
 }
 
 #[derive(Clone)]
@@ -53,27 +64,41 @@ impl Settler {
 
     /// Takes an outcome; waits while too many wait already, so that a store that is down does not fill the
     /// memory: the slot stays taken meanwhile.
-    pub(super) async fn accept(&self, settlement: Settlement, closing: &CancellationToken) {
+    pub(super) async fn accept(&self, settlement: Settlement, closing: &CancellationToken) -> Accepted {
+        let waited = !self.has_room();
+        if waited {
+            self.wait_for_room(closing).await;
+        }
+        Accepted { waited, to_be_told: self.push(settlement) }
+    }
+
+    fn has_room(&self) -> bool {
+        self.state.lock().waiting.len() < self.capacity
+    }
+
+    async fn wait_for_room(&self, closing: &CancellationToken) {
         loop {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if self.state.lock().waiting.len() < self.capacity {
-                break;
+            if self.has_room() {
+                return;
             }
             tokio::select! {
                 biased;
                 () = room => {}
                 // Nobody will make room any more; the stop's report names what is here.
-                () = closing.cancelled() => break,
+                () = closing.cancelled() => return,
             }
         }
-        self.push(settlement);
     }
 
     /// Takes an outcome at once: for what is bounded by other means (jobs read ahead). Whoever calls this
     /// sees to it that somebody [`drive`](Self::drive)s or [`nudge`](Self::nudge)s.
-    pub(super) fn push(&self, settlement: Settlement) {
-        self.state.lock().waiting.push_back(Waiting { settlement, refused: 0 });
+    /// Answers whether that is still to be done.
+    pub(super) fn push(&self, settlement: Settlement) -> bool {
+        let mut state = self.state.lock();
+        state.waiting.push_back(Waiting { settlement, refused: 0 });
+        state.in_flight.is_empty() && !state.is_nudged
     }
 
     /// Outcomes that are not in the store yet.
@@ -90,7 +115,10 @@ impl Settler {
 
     /// Sees to it that the store is told what waits, by the settler task.
     pub(super) fn nudge(&self) {
-        if self.is_behind() {
+        let mut state = self.state.lock();
+        if !state.waiting.is_empty() && state.in_flight.is_empty() {
+            state.is_nudged = true;
+            drop(state);
             self.work.notify_one();
         }
     }
@@ -155,6 +183,7 @@ impl Settler {
 
     fn begin(&self, now: Timestamp) -> Option<Vec<Waiting>> {
         let mut state = self.state.lock();
+        state.is_nudged = false;
         let due: Vec<_> = state.later.extract_if(.., |(at, _)| *at <= now).collect();
         state.waiting.extend(due.into_iter().map(|(_, waiting)| waiting));
         if !state.in_flight.is_empty() || state.waiting.is_empty() {
@@ -273,7 +302,7 @@ fn plain(outcome: Outcome) -> Outcome {
 
 /// The store has answered: the leases are no longer renewed, and whoever waits for the changes hears of them.
 fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
-    let mut ended = false;
+    let mut ended = 0;
     for (Settlement { lease, outcome }, answer) in settlements.iter().zip(answers) {
         let queue = shared.runs.let_go(*lease);
         let Settled::Applied { state } = *answer else {
@@ -286,15 +315,18 @@ fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
         };
         shared.stats.settled(outcome, state);
         match (state, queue) {
-            (JobState::Waiting, Some(queue)) => shared.announce_due(&queue, outcome.delay()),
-            _ if state.is_final() => {
-                ended = true;
-                shared.upkeep.job_ended();
+            (JobState::Waiting, Some(queue)) => {
+                shared.announce_due(shared.board.name(queue), outcome.delay());
             }
+            _ if state.is_final() => ended += 1,
             _ => {}
         }
     }
-    if let Some(hub) = shared.door.hub().filter(|_| ended) {
+    if ended == 0 {
+        return;
+    }
+    shared.upkeep.jobs_ended(ended);
+    if let Some(hub) = shared.door.hub() {
         hub.announce_progress();
     }
 }
