@@ -64,7 +64,11 @@ impl StoreManager {
     }
 
     /// Checks a draft and fills in what it leaves open.
-    fn resolve(&self, draft: JobDraft) -> Result<NewJob, EnqueueError> {
+    fn resolve(
+        &self,
+        draft: JobDraft,
+        ids: &mut impl Iterator<Item = JobId>,
+    ) -> Result<NewJob, EnqueueError> {
         let JobDraft { kind: name, args, defaults, options } = draft;
         if self.stopped.load(Ordering::Acquire) && self.door.profile().poll_interval.is_none() {
             return Err(EnqueueError::Stopped { kind: name.into(), store: self.door.profile().name });
@@ -81,7 +85,8 @@ impl StoreManager {
             return Err(EnqueueError::MetadataTooLarge { kind: kind.to_string(), bytes });
         }
         let unique = options.unique.map(|unique| unique_key(&kind, unique)).transpose()?;
-        let mut job = NewJob::new(options.id.unwrap_or_else(|| self.env().job_id()), kind, queue, args);
+        let id = options.id.or_else(|| ids.next()).unwrap_or_else(|| self.env().job_id());
+        let mut job = NewJob::new(id, kind, queue, args);
         job.priority = options.priority.or(defaults.priority).unwrap_or(Priority::NORMAL);
         job.run_at = options.run_at;
         job.max_attempts = options
@@ -167,10 +172,14 @@ fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
 #[async_trait]
 impl JobManager for StoreManager {
     async fn submit(&self, drafts: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
+        let without_id = drafts.iter().filter(|draft| draft.options.id.is_none()).count();
+        let mut ids = self.env().job_ids(without_id).into_iter();
         let jobs = drafts
             .into_iter()
             .enumerate()
-            .map(|(index, draft)| self.resolve(draft).map_err(|source| SubmitError { index, source }))
+            .map(|(index, draft)| {
+                self.resolve(draft, &mut ids).map_err(|source| SubmitError { index, source })
+            })
             .collect::<Result<Vec<NewJob>, SubmitError>>()?;
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
         self.prepare().await.map_err(|source| SubmitError {
