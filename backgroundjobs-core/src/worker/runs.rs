@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::claimer::lease_of;
 use crate::context::Surroundings;
-use crate::limits::EARLY_CANCELS;
+use crate::limits::{EARLY_CANCELS, SETTLE_BATCH};
 use crate::store::{ClaimedJob, LeaseKey};
 use crate::{JobId, Kind, Metadata, Payload, QueueName, Timestamp};
 
@@ -21,6 +21,9 @@ pub(super) struct Runs {
     count: AtomicUsize,
     /// Cancelled while a claim is in flight that may be about to bring them; `None` while none is.
     early_cancels: Mutex<Option<Vec<JobId>>>,
+    /// Runs whose memory may be used again. Most runs begin on one thread and are let go on another, and memory
+    /// that is freed on another thread is what threads wait for most.
+    spare: Mutex<Vec<Arc<Run>>>,
     /// Wakes the lease keeper: the first job has come.
     pub(super) first: Notify,
     /// Wakes the lease keeper: leases are to be renewed at once.
@@ -92,8 +95,9 @@ impl Runs {
         }
     }
 
-    /// This claim is over; a later claim of the same job is not. Answers the job's queue.
-    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<usize> {
+    /// This claim is over; a later claim of the same job is not. Answers the job's queue, and its run if it had
+    /// one, for [`put_by`](Self::put_by).
+    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<(usize, Option<Arc<Run>>)> {
         let Entry::Occupied(mut entry) = self.held.entry(lease.id) else { return None };
         let held = entry.get_mut();
         let claim = if held.latest.generation == lease.generation {
@@ -106,7 +110,31 @@ impl Runs {
             held.displaced.swap_remove(at)
         };
         self.count.fetch_sub(1, Ordering::AcqRel);
-        Some(claim.queue)
+        Some((claim.queue, claim.run))
+    }
+
+    /// These runs are over: their memory may be used again. Whoever has metadata does not keep them for longer.
+    pub(super) fn put_by(&self, runs: &mut Vec<Arc<Run>>) {
+        runs.retain(|run| run.metadata.is_empty());
+        let mut spare = self.spare.lock();
+        let room = SETTLE_BATCH.saturating_sub(spare.len()).min(runs.len());
+        spare.extend(runs.drain(..room));
+    }
+
+    /// The run in shared memory, used again where there is some.
+    pub(super) fn shared(&self, run: Run) -> Arc<Run> {
+        let spare = self.spare.lock().pop();
+        match spare {
+            Some(mut spare) => match Arc::get_mut(&mut spare) {
+                Some(place) => {
+                    *place = run;
+                    spare
+                }
+                // A handler's context has outlived it.
+                None => Arc::new(run),
+            },
+            None => Arc::new(run),
+        }
     }
 
     /// The run of a claim, while its handler has not ended.
@@ -233,7 +261,7 @@ impl Run {
         started: Timestamp,
         deadline: Option<Timestamp>,
         surroundings: Arc<Surroundings>,
-    ) -> (Arc<Self>, Payload) {
+    ) -> (Self, Payload) {
         let run = Self {
             lease: lease_of(&job),
             attempt: job.attempt(),
@@ -249,7 +277,7 @@ impl Run {
             ended: AtomicBool::new(false),
             drop_now: Notify::new(),
         };
-        (Arc::new(run), job.args)
+        (run, job.args)
     }
 
     /// Tells the handler to stop, for the first cause that comes. Says whether this was it.

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -62,12 +61,12 @@ impl Settler {
         }
     }
 
-    /// Takes an outcome; waits while too many wait already, so that a store that is down does not fill the
-    /// memory: the slot stays taken meanwhile.
-    pub(super) async fn accept(&self, settlement: Settlement, closing: &CancellationToken) -> Accepted {
+    /// Takes an outcome. While too many wait already, it tells the store of them first, or waits for whoever
+    /// does, so that a store that is down does not fill the memory: the slot stays taken meanwhile.
+    pub(super) async fn accept(&self, settlement: Settlement, shared: &Shared) -> Accepted {
         let waited = !self.has_room();
         if waited {
-            self.wait_for_room(closing).await;
+            self.make_room(shared).await;
         }
         Accepted { waited, to_be_told: self.push(settlement) }
     }
@@ -76,18 +75,21 @@ impl Settler {
         self.state.lock().waiting.len() < self.capacity
     }
 
-    async fn wait_for_room(&self, closing: &CancellationToken) {
-        loop {
+    async fn make_room(&self, shared: &Shared) {
+        // Once it is closed nobody will make room any more; the stop's report names what is here.
+        while !shared.closing.is_cancelled() {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
             if self.has_room() {
                 return;
             }
+            if self.drive(shared).await {
+                continue;
+            }
             tokio::select! {
                 biased;
                 () = room => {}
-                // Nobody will make room any more; the stop's report names what is here.
-                () = closing.cancelled() => return,
+                () = shared.closing.cancelled() => {}
             }
         }
     }
@@ -303,8 +305,10 @@ fn plain(outcome: Outcome) -> Outcome {
 /// The store has answered: the leases are no longer renewed, and whoever waits for the changes hears of them.
 fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
     let mut ended = 0;
+    let mut runs = Vec::with_capacity(settlements.len());
     for (Settlement { lease, outcome }, answer) in settlements.iter().zip(answers) {
-        let queue = shared.runs.let_go(*lease);
+        let (queue, run) = shared.runs.let_go(*lease).unzip();
+        runs.extend(run.flatten());
         let Settled::Applied { state } = *answer else {
             shared.stats.lost.add(1);
             tracing::warn!(
@@ -322,6 +326,7 @@ fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
             _ => {}
         }
     }
+    shared.runs.put_by(&mut runs);
     if ended == 0 {
         return;
     }

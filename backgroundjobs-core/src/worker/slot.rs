@@ -79,11 +79,12 @@ async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) ->
     let timeout = registration.and_then(Registration::timeout);
     let deadline = timeout.map(|timeout| started + timeout);
     let (run, args) = Run::of(job, started, deadline, shared.surroundings.clone());
+    let run = shared.runs.shared(run);
     let circumstances = (registration, timeout);
     let (outcome, took) = run_to_outcome(shared, &run, args, circumstances).instrument(span).await;
     env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt }).await;
     let settlement = Settlement { lease: run.lease, outcome };
-    let accepted = shared.settler.accept(settlement, &shared.closing).await;
+    let accepted = shared.settler.accept(settlement, shared).await;
     let over = if accepted.waited { env.now() } else { started + took };
     Ran { took, over, to_be_told: accepted.to_be_told }
 }
