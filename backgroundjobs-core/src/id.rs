@@ -1,5 +1,6 @@
 //! Identities: jobs, claims, workers, and the source they come from.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,8 +12,21 @@ use crate::Timestamp;
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name(Uuid);
+
+        /// As the bytes of the UUID, read as one number: a store compares ids all the time.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.0.as_u128().cmp(&other.0.as_u128())
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// Takes a UUID as it is.
@@ -136,6 +150,15 @@ mod tests {
             assert_eq!(id.get_version_num(), 7);
             last = id;
         }
+    }
+
+    #[test]
+    fn ids_are_ordered_as_their_uuids_are() {
+        let id = |bits: u128| JobId::from_uuid(Uuid::from_u128(bits));
+        let mut ids = [id(1 << 120), id(u128::MAX), id(0), id(0x0100), id(0x00ff), id(1 << 64)];
+        ids.sort_unstable();
+        assert!(ids.is_sorted_by_key(|id| id.as_uuid()), "{ids:?}");
+        assert!(ids.is_sorted_by_key(|id| id.to_string()), "{ids:?}");
     }
 
     #[test]

@@ -212,18 +212,18 @@ impl Board {
         }
     }
 
-    /// A job of this queue falls due at `instant`.
-    pub(super) fn due(&self, name: &QueueName, instant: Timestamp, now: Timestamp) {
+    /// A job of this queue falls due at `alarm`; at once without one.
+    pub(super) fn due(&self, name: &QueueName, alarm: Option<Timestamp>) {
         let mut state = self.state.lock();
         let Some((index, queue)) = state.queues.iter_mut().enumerate().find(|(_, queue)| queue.name == *name)
         else {
             return;
         };
-        if instant <= now {
+        if alarm.is_none() {
             queue.look = true;
             drop(state);
             self.ready[index].notify_one();
-        } else if queue.alarm_at(Some(instant)) {
+        } else if queue.alarm_at(alarm) {
             drop(state);
             self.claimer.notify_one();
         }
@@ -398,7 +398,7 @@ mod tests {
         let board = board(1);
         claim(&board, 1, None);
         assert!(matches!(board.next(0, None, START), Next::Run(_)));
-        board.due(&QueueName::default_queue(), START + SECOND, START);
+        board.due(&QueueName::default_queue(), Some(START + SECOND));
         assert_eq!(board.next_alarm(), Some(START + SECOND));
         let later = START + SECOND * 2;
         assert!(board.begin_claim(later).is_none(), "there is no room");
@@ -411,7 +411,7 @@ mod tests {
         let board = board(2);
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.begin_claim(START).is_none(), "one is in flight");
-        board.due(&QueueName::default_queue(), START, START);
+        board.due(&QueueName::default_queue(), None);
         board.supply(&demands, vec![Supply { jobs: Vec::new(), more: false, next_look: None }], START);
         assert!(board.is_worth_a_look(0, START), "the wake came after the store had looked");
         assert!(matches!(board.next(0, None, START), Next::Claim(_)));
