@@ -80,9 +80,8 @@ impl Env {
         JobId::from_uuid(self.uuid())
     }
 
-    /// New job ids in order, for one look at the clock.
-    pub(crate) fn job_ids(&self, count: usize) -> Vec<JobId> {
-        let now = self.now();
+    /// New job ids in order, made `now`.
+    pub(crate) fn job_ids(&self, now: Timestamp, count: usize) -> Vec<JobId> {
         let Chance { rng, ids } = &mut *self.inner.chance.lock();
         (0..count).map(|_| JobId::from_uuid(ids.next(now, rng))).collect()
     }

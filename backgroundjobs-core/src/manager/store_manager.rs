@@ -173,7 +173,8 @@ fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
 impl JobManager for StoreManager {
     async fn submit(&self, drafts: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
         let without_id = drafts.iter().filter(|draft| draft.options.id.is_none()).count();
-        let mut ids = self.env().job_ids(without_id).into_iter();
+        let mut now = self.env().now();
+        let mut ids = self.env().job_ids(now, without_id).into_iter();
         let jobs = drafts
             .into_iter()
             .enumerate()
@@ -182,11 +183,14 @@ impl JobManager for StoreManager {
             })
             .collect::<Result<Vec<NewJob>, SubmitError>>()?;
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
-        self.prepare().await.map_err(|source| SubmitError {
-            index: 0,
-            source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
-        })?;
-        let request = InsertJobs::new(self.env().now(), jobs);
+        if !self.prepared.initialized() {
+            self.prepare().await.map_err(|source| SubmitError {
+                index: 0,
+                source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
+            })?;
+            now = self.env().now();
+        }
+        let request = InsertJobs::new(now, jobs);
         let mut doubt = Doubt { manager: self, request: &request, resolved: false };
         let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
         doubt.resolved = true;

@@ -54,7 +54,7 @@ struct ReadAhead {
 
 /// What a slot is to do next.
 pub(super) enum Next {
-    Run(Box<ClaimedJob>),
+    Run(ClaimedJob),
     Claim(Vec<Demand>),
     Wait,
     End,
@@ -138,7 +138,7 @@ impl Board {
             if low {
                 self.claimer.notify_one();
             }
-            return Next::Run(Box::new(next.job));
+            return Next::Run(next.job);
         }
         state.begin_claim(now).map_or(Next::Wait, Next::Claim)
     }

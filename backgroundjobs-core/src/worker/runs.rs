@@ -1,5 +1,6 @@
 //! [`Runs`]: every job this worker holds, from the claim until its settle is answered.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
@@ -17,7 +18,7 @@ use crate::{JobId, Kind, Metadata, Payload, QueueName, Timestamp};
 /// Every job this worker holds. Keys are independent of each other; nothing depends on their order.
 #[derive(Default)]
 pub(super) struct Runs {
-    held: DashMap<JobId, Held>,
+    held: DashMap<JobId, Held, BuildHasherDefault<IdHasher>>,
     count: AtomicUsize,
     /// Cancelled while a claim is in flight that may be about to bring them; `None` while none is.
     early_cancels: Mutex<Option<Vec<JobId>>>,
@@ -30,6 +31,28 @@ pub(super) struct Runs {
     pub(super) renew: Notify,
     /// Wakes a stop that waits for handlers and slots to end.
     pub(super) ended: Notify,
+}
+
+/// Hashes ids. Random bits need no more than to be spread, and ids that somebody chose so that they meet are
+/// no danger: a worker holds few jobs at a time.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u128(u128::from(*byte)));
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        const ODD: u128 = 0x9e37_79b9_7f4a_7c15;
+        let folded = (number >> 64) as u64 ^ number as u64 ^ self.0;
+        let spread = u128::from(folded) * ODD;
+        self.0 = (spread >> 64) as u64 ^ spread as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The claims of one job: the latest, and those it displaced whose handler has not ended. More than one means

@@ -32,7 +32,7 @@ pub(super) async fn work(shared: &Shared, queue: usize) {
             shared.settler.nudge();
         }
         match next {
-            Next::Run(job) => ran = Some(run_and_settle(shared, *job, now).await),
+            Next::Run(job) => ran = Some(run_and_settle(shared, job, now).await),
             Next::Claim(demands) => claim(shared, demands).await,
             Next::End => {
                 // What a claim in flight handed out after the close goes back, even if the settler has ended.
