@@ -167,11 +167,13 @@ impl Board {
         self.state.lock().begin_claim(now)
     }
 
-    /// Takes in the answer to a claim. What comes back is to be released: the board was closed meanwhile.
+    /// Takes in the answer to a claim, made by an idle slot of the queue `by` if it was one: that slot looks for
+    /// itself and is not to be woken. What comes back is to be released: the board was closed meanwhile.
     pub(super) fn supply(
         &self,
         demands: &[Demand],
         supplies: Vec<Supply>,
+        by: Option<usize>,
         now: Timestamp,
     ) -> Vec<ClaimedJob> {
         let mut state = self.state.lock();
@@ -189,7 +191,8 @@ impl Board {
             queue.buffer.extend(supply.jobs.into_iter().map(|job| ReadAhead { job, since: now }));
             // What no idle slot takes may grow too old.
             for_claimer |= queue.buffer.len() > queue.idle();
-            wake.push((demand.index, queue.buffer.len().min(queue.idle())));
+            let awake = usize::from(by == Some(demand.index));
+            wake.push((demand.index, queue.buffer.len().min(queue.idle()).saturating_sub(awake)));
         }
         // Queues that were not asked for, too: their slots saw a claim in flight and went to wait.
         for_claimer |= state.queues.iter().any(|queue| queue.wants_claim(now));
@@ -387,7 +390,7 @@ mod tests {
         let jobs: Vec<ClaimedJob> = (0..jobs as u128).map(job).collect();
         assert!(
             board
-                .supply(&demands, vec![Supply { more: jobs.len() >= limit, jobs, next_look }], START)
+                .supply(&demands, vec![Supply { more: jobs.len() >= limit, jobs, next_look }], None, START)
                 .is_empty()
         );
         limit
@@ -412,7 +415,7 @@ mod tests {
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.begin_claim(START).is_none(), "one is in flight");
         board.due(&QueueName::default_queue(), None);
-        board.supply(&demands, vec![Supply { jobs: Vec::new(), more: false, next_look: None }], START);
+        board.supply(&demands, vec![Supply { jobs: Vec::new(), more: false, next_look: None }], None, START);
         assert!(board.is_worth_a_look(0, START), "the wake came after the store had looked");
         assert!(matches!(board.next(0, None, START), Next::Claim(_)));
     }
@@ -436,6 +439,7 @@ mod tests {
         board.supply(
             &demands,
             vec![Supply { jobs: (1..4).map(job).collect(), more: false, next_look: None }],
+            Some(0),
             START,
         );
         assert!(matches!(board.next(0, None, START), Next::Run(_)));
@@ -459,8 +463,12 @@ mod tests {
         let board = board(2);
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.close().is_empty());
-        let late =
-            board.supply(&demands, vec![Supply { jobs: vec![job(1)], more: false, next_look: None }], START);
+        let late = board.supply(
+            &demands,
+            vec![Supply { jobs: vec![job(1)], more: false, next_look: None }],
+            None,
+            START,
+        );
         assert_eq!(late.len(), 1);
     }
 }

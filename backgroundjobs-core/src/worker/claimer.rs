@@ -18,7 +18,7 @@ pub(super) async fn keep(shared: &Shared) {
         let now = env.now();
         shared.release(shared.board.take_stale(now).iter().map(lease_of));
         if let Some(demands) = shared.board.begin_claim(now) {
-            claim(shared, demands).await;
+            claim(shared, demands, None).await;
             continue;
         }
         let alarm = shared.board.next_alarm();
@@ -34,8 +34,8 @@ pub(super) async fn keep(shared: &Shared) {
 }
 
 /// Makes one claim and sees it through: repeated under its id until it is answered, so that jobs handed out
-/// by a call whose answer was lost are not stranded.
-pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
+/// by a call whose answer was lost are not stranded. `by` is the queue of the slot that makes it, if one does.
+pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>, by: Option<usize>) {
     let env = shared.door.env();
     let mut request = ClaimJobs::new(
         env.now(),
@@ -53,7 +53,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
         let last_try = shared.closing.is_cancelled();
         match shared.door.claim(&request).await {
             Ok(reply) => {
-                take_in(shared, &demands, reply);
+                take_in(shared, &demands, reply, by);
                 if request.repeated || env.now().since(begun) >= shared.times.renew_every {
                     // The leases began with a call that is long over.
                     shared.runs.renew.notify_one();
@@ -83,7 +83,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
 }
 
 /// Takes the jobs under this worker's care, then gives them to the slots.
-fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
+fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs, by: Option<usize>) {
     let env = shared.door.env();
     let now = env.now();
     let poll = shared.door.profile().poll_interval.map(|poll| now + env.jittered(poll, POLL_JITTER));
@@ -106,7 +106,7 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
         });
     }
     shared.runs.claim_is_taken_in();
-    let late = shared.board.supply(demands, supplies, now);
+    let late = shared.board.supply(demands, supplies, by, now);
     shared.release(late.iter().map(lease_of));
 }
 

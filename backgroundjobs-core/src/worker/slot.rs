@@ -33,7 +33,7 @@ pub(super) async fn work(shared: &Shared, queue: usize) {
         }
         match next {
             Next::Run(job) => ran = Some(run_and_settle(shared, job, now).await),
-            Next::Claim(demands) => claim(shared, demands).await,
+            Next::Claim(demands) => claim(shared, demands, Some(queue)).await,
             Next::End => {
                 // What a claim in flight handed out after the close goes back, even if the settler has ended.
                 shared.settler.drive(shared).await;
