@@ -1,6 +1,8 @@
 //! Identities: jobs, claims, workers, and the source they come from.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use fastrand::Rng;
@@ -11,8 +13,27 @@ use crate::Timestamp;
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq)]
         pub struct $name(Uuid);
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                state.write_u128(self.0.as_u128());
+            }
+        }
+
+        /// As the bytes of the UUID, read as one number: a store compares ids all the time.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.0.as_u128().cmp(&other.0.as_u128())
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// Takes a UUID as it is.
@@ -138,6 +159,15 @@ mod tests {
             assert_eq!(id.get_version_num(), 7);
             last = id;
         }
+    }
+
+    #[test]
+    fn ids_are_ordered_as_their_uuids_are() {
+        let id = |bits: u128| JobId::from_uuid(Uuid::from_u128(bits));
+        let mut ids = [id(1 << 120), id(u128::MAX), id(0), id(0x0100), id(0x00ff), id(1 << 64)];
+        ids.sort_unstable();
+        assert!(ids.is_sorted_by_key(|id| id.as_uuid()), "{ids:?}");
+        assert!(ids.is_sorted_by_key(|id| id.to_string()), "{ids:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which handler runs which kind.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,23 +27,21 @@ impl Registration {
 /// Every registered kind, found by its name or an alias.
 pub(crate) struct Registry {
     registrations: Vec<Registration>,
-    /// Looked up only, never walked: its order must not reach behaviour.
-    by_name: HashMap<Kind, usize>,
+    by_name: BTreeMap<Kind, usize>,
     names: Arc<[Kind]>,
 }
 
 impl Registry {
     /// The caller has made sure that no name stands for two registrations.
     pub(crate) fn new(registrations: Vec<Registration>) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name = BTreeMap::new();
         for (index, registration) in registrations.iter().enumerate() {
             for name in std::iter::once(&registration.kind).chain(&registration.aliases) {
                 by_name.insert(name.clone(), index);
             }
         }
-        let mut names: Vec<Kind> = by_name.keys().cloned().collect();
-        names.sort();
-        Self { registrations, by_name, names: names.into() }
+        let names = by_name.keys().cloned().collect();
+        Self { registrations, by_name, names }
     }
 
     /// Every name jobs may be stored under, in order.

@@ -14,7 +14,7 @@ use backgroundjobs_core::{
 };
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::state::State;
+use crate::state::{Prepared, State};
 
 /// Keeps jobs in this process's memory, for as long as a handle lives.
 ///
@@ -135,7 +135,9 @@ impl JobStore for MemoryStore {
 
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
         let store_now = self.store_now(request.now);
-        self.state(StoreOperation::Insert)?.insert(request, store_now)
+        self.ensure_open(StoreOperation::Insert)?;
+        let prepared = Prepared::of(request, store_now);
+        self.state(StoreOperation::Insert)?.insert(request, prepared, store_now)
     }
 
     async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {

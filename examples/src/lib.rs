@@ -13,6 +13,10 @@ mod readme {}
 mod architecture {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/benchmarks.md")]
+mod benchmarks {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/delivery-guarantees.md")]
 mod delivery_guarantees {}
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{examples, process, small_example, tidy};
+use crate::{bench, examples, process, small_example, tidy};
 
 struct Step {
     name: &'static str,
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", action: Action::Check(tidy::run) },
     Step { name: "small example stays small", action: Action::Check(small_example::run) },
     Step { name: "examples", action: Action::Check(examples::run) },
+    Step { name: "benchmarks run", action: Action::Cargo(bench::SMOKE) },
 ];
 
 pub(crate) fn run(root: &Path) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! The project's own commands, run as `cargo xtask <command>`; `cargo xtask help` lists them.
 
+mod bench;
 mod examples;
 mod gate;
 mod process;
@@ -23,15 +24,22 @@ const COMMANDS: &[Command] = &[
         run: tidy::run,
     },
     Command { name: "examples", about: "run each example and check what it prints", run: examples::run },
+    Command {
+        name: "bench",
+        about: "run every benchmark in full and print what it measured: minutes",
+        run: bench::full,
+    },
+    Command {
+        name: "bench --smoke",
+        about: "run every benchmark small, and judge no time",
+        run: bench::smoke,
+    },
     Command { name: "help", about: "this list", run: |_| Ok(help()) },
 ];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name] = arguments.as_slice() else {
-        eprintln!("xtask takes one command, not {}\n\n{}", arguments.len(), help());
-        return ExitCode::from(2);
-    };
+    let name = arguments.join(" ");
     let Some(command) = COMMANDS.iter().find(|command| command.name == name) else {
         eprintln!("xtask has no command `{name}`\n\n{}", help());
         return ExitCode::from(2);

@@ -80,6 +80,12 @@ impl Env {
         JobId::from_uuid(self.uuid())
     }
 
+    /// New job ids in order, made `now`.
+    pub(crate) fn job_ids(&self, now: Timestamp, count: usize) -> Vec<JobId> {
+        let Chance { rng, ids } = &mut *self.inner.chance.lock();
+        (0..count).map(|_| JobId::from_uuid(ids.next(now, rng))).collect()
+    }
+
     pub(crate) fn claim_id(&self) -> ClaimId {
         ClaimId::from_uuid(self.uuid())
     }

@@ -123,7 +123,8 @@ fn draft<A: JobArgs>(args: &A, options: EnqueueOptions) -> Result<JobDraft, Enqu
 fn next_chunk<A: JobArgs>(
     args: &mut (impl Iterator<Item = A> + Send),
 ) -> Result<Vec<JobDraft>, (usize, EnqueueError)> {
-    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    // An iterator may promise more than comes.
+    let (mut chunk, mut bytes) = (Vec::with_capacity(args.size_hint().0.min(INSERT_CHUNK)), 0);
     while chunk.len() < INSERT_CHUNK && bytes < INSERT_CHUNK_BYTES {
         let Some(args) = args.next() else { break };
         let draft = draft(&args, EnqueueOptions::new()).map_err(|error| (chunk.len(), error))?;

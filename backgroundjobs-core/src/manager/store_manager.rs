@@ -127,7 +127,11 @@ impl StoreManager {
     }
 
     /// Checks a draft and fills in what it leaves open.
-    fn resolve(&self, draft: JobDraft) -> Result<NewJob, EnqueueError> {
+    fn resolve(
+        &self,
+        draft: JobDraft,
+        ids: &mut impl Iterator<Item = JobId>,
+    ) -> Result<NewJob, EnqueueError> {
         let JobDraft { kind: name, args, defaults, options } = draft;
         let kind = self.kind(&name)?;
         let registration = self.producing.registry.find(&kind);
@@ -144,7 +148,8 @@ impl StoreManager {
             return Err(EnqueueError::MetadataTooLarge { kind: kind.to_string(), bytes });
         }
         let unique = options.unique.map(|unique| unique_key(&kind, unique)).transpose()?;
-        let mut job = NewJob::new(options.id.unwrap_or_else(|| self.env().job_id()), kind, queue, args);
+        let id = options.id.or_else(|| ids.next()).unwrap_or_else(|| self.env().job_id());
+        let mut job = NewJob::new(id, kind, queue, args);
         job.priority = options.priority.or(defaults.priority).unwrap_or(Priority::NORMAL);
         job.run_at = options.run_at;
         job.max_attempts = options
@@ -250,17 +255,25 @@ fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
 #[async_trait]
 impl JobManager for StoreManager {
     async fn submit(&self, drafts: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
+        let without_id = drafts.iter().filter(|draft| draft.options.id.is_none()).count();
+        let mut now = self.env().now();
+        let mut ids = self.env().job_ids(now, without_id).into_iter();
         let jobs = drafts
             .into_iter()
             .enumerate()
-            .map(|(index, draft)| self.resolve(draft).map_err(|source| SubmitError { index, source }))
+            .map(|(index, draft)| {
+                self.resolve(draft, &mut ids).map_err(|source| SubmitError { index, source })
+            })
             .collect::<Result<Vec<NewJob>, SubmitError>>()?;
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
-        self.prepare().await.map_err(|source| SubmitError {
-            index: 0,
-            source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
-        })?;
-        let request = InsertJobs::new(self.env().now(), jobs);
+        if !self.prepared.initialized() {
+            self.prepare().await.map_err(|source| SubmitError {
+                index: 0,
+                source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
+            })?;
+            now = self.env().now();
+        }
+        let request = InsertJobs::new(now, jobs);
         let mut doubt = Doubt { manager: self, request: &request, resolved: false };
         let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
         doubt.resolved = true;

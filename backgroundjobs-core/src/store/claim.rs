@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::limits::DEFAULT_MAX_ATTEMPTS;
 use crate::{ClaimId, JobId, Kind, Metadata, Payload, Priority, QueueName, Timestamp, WorkerId};
 
 /// How many jobs of one queue are wanted.
@@ -109,6 +110,28 @@ pub struct ClaimedJob {
 }
 
 impl ClaimedJob {
+    /// A job that was handed out with this generation, due and inserted at the beginning of time, with the
+    /// defaults of everything else: a store that has no whole [`JobRecord`](crate::JobRecord) at hand sets the
+    /// rest.
+    #[must_use]
+    pub const fn new(id: JobId, kind: Kind, queue: QueueName, args: Payload, generation: u64) -> Self {
+        Self {
+            id,
+            kind,
+            queue,
+            args,
+            priority: Priority::NORMAL,
+            run_at: Timestamp::UNIX_EPOCH,
+            generation,
+            attempts: 0,
+            crashes: 0,
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
+            cancel_requested: false,
+            metadata: Metadata::new(),
+            created_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
     /// What a worker is handed of `record`.
     #[must_use]
     pub fn from_record(record: &crate::JobRecord) -> Self {

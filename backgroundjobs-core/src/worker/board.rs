@@ -18,6 +18,8 @@ use crate::{QueueName, Timestamp};
 
 pub(super) struct Board {
     state: Mutex<State>,
+    /// By index, as they are in the state.
+    names: Vec<QueueName>,
     /// One for each queue: wakes its idle slots.
     ready: Vec<Notify>,
     /// Wakes the claimer: an alarm moved earlier, or there is something to claim and no idle slot to do it.
@@ -52,7 +54,7 @@ struct ReadAhead {
 
 /// What a slot is to do next.
 pub(super) enum Next {
-    Run(Box<ClaimedJob>),
+    Run(ClaimedJob),
     Claim(Vec<Demand>),
     Wait,
     End,
@@ -60,7 +62,7 @@ pub(super) enum Next {
 
 /// What to ask the store for one queue.
 pub(super) struct Demand {
-    index: usize,
+    pub(super) index: usize,
     pub(super) ask: QueueDemand,
 }
 
@@ -89,6 +91,7 @@ impl Board {
             .collect();
         let ready = queues.iter().map(|_| Notify::new()).collect();
         Self {
+            names: queues.iter().map(|queue| queue.name.clone()).collect(),
             state: Mutex::new(State { queues, claiming: false, closed: false }),
             ready,
             claimer: Notify::new(),
@@ -99,6 +102,11 @@ impl Board {
     /// The queues served, with their slots, by index.
     pub(super) fn queues(&self) -> Vec<(QueueName, usize)> {
         self.state.lock().queues.iter().map(|queue| (queue.name.clone(), queue.slots)).collect()
+    }
+
+    /// The name of a queue.
+    pub(super) fn name(&self, queue: usize) -> &QueueName {
+        &self.names[queue]
     }
 
     /// What wakes an idle slot of a queue.
@@ -130,7 +138,7 @@ impl Board {
             if low {
                 self.claimer.notify_one();
             }
-            return Next::Run(Box::new(next.job));
+            return Next::Run(next.job);
         }
         state.begin_claim(now).map_or(Next::Wait, Next::Claim)
     }
@@ -159,11 +167,13 @@ impl Board {
         self.state.lock().begin_claim(now)
     }
 
-    /// Takes in the answer to a claim. What comes back is to be released: the board was closed meanwhile.
+    /// Takes in the answer to a claim, made by an idle slot of the queue `by` if it was one: that slot looks for
+    /// itself and is not to be woken. What comes back is to be released: the board was closed meanwhile.
     pub(super) fn supply(
         &self,
         demands: &[Demand],
         supplies: Vec<Supply>,
+        by: Option<usize>,
         now: Timestamp,
     ) -> Vec<ClaimedJob> {
         let mut state = self.state.lock();
@@ -181,7 +191,8 @@ impl Board {
             queue.buffer.extend(supply.jobs.into_iter().map(|job| ReadAhead { job, since: now }));
             // What no idle slot takes may grow too old.
             for_claimer |= queue.buffer.len() > queue.idle();
-            wake.push((demand.index, queue.buffer.len().min(queue.idle())));
+            let awake = usize::from(by == Some(demand.index));
+            wake.push((demand.index, queue.buffer.len().min(queue.idle()).saturating_sub(awake)));
         }
         // Queues that were not asked for, too: their slots saw a claim in flight and went to wait.
         for_claimer |= state.queues.iter().any(|queue| queue.wants_claim(now));
@@ -204,18 +215,18 @@ impl Board {
         }
     }
 
-    /// A job of this queue falls due at `instant`.
-    pub(super) fn due(&self, name: &QueueName, instant: Timestamp, now: Timestamp) {
+    /// A job of this queue falls due at `alarm`; at once without one.
+    pub(super) fn due(&self, name: &QueueName, alarm: Option<Timestamp>) {
         let mut state = self.state.lock();
         let Some((index, queue)) = state.queues.iter_mut().enumerate().find(|(_, queue)| queue.name == *name)
         else {
             return;
         };
-        if instant <= now {
+        if alarm.is_none() {
             queue.look = true;
             drop(state);
             self.ready[index].notify_one();
-        } else if queue.alarm_at(Some(instant)) {
+        } else if queue.alarm_at(alarm) {
             drop(state);
             self.claimer.notify_one();
         }
@@ -387,7 +398,7 @@ mod tests {
         let jobs: Vec<ClaimedJob> = (0..jobs as u128).map(job).collect();
         assert!(
             board
-                .supply(&demands, vec![Supply { more: jobs.len() >= limit, jobs, next_look }], START)
+                .supply(&demands, vec![Supply { more: jobs.len() >= limit, jobs, next_look }], None, START)
                 .is_empty()
         );
         limit
@@ -398,7 +409,7 @@ mod tests {
         let board = board(1);
         claim(&board, 1, None);
         assert!(matches!(board.next(0, None, START), Next::Run(_)));
-        board.due(&QueueName::default_queue(), START + SECOND, START);
+        board.due(&QueueName::default_queue(), Some(START + SECOND));
         assert_eq!(board.next_alarm(), Some(START + SECOND));
         let later = START + SECOND * 2;
         assert!(board.begin_claim(later).is_none(), "there is no room");
@@ -411,8 +422,8 @@ mod tests {
         let board = board(2);
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.begin_claim(START).is_none(), "one is in flight");
-        board.due(&QueueName::default_queue(), START, START);
-        board.supply(&demands, vec![Supply { jobs: Vec::new(), more: false, next_look: None }], START);
+        board.due(&QueueName::default_queue(), None);
+        board.supply(&demands, vec![Supply { jobs: Vec::new(), more: false, next_look: None }], None, START);
         assert!(board.is_worth_a_look(0, START), "the wake came after the store had looked");
         assert!(matches!(board.next(0, None, START), Next::Claim(_)));
     }
@@ -436,6 +447,7 @@ mod tests {
         board.supply(
             &demands,
             vec![Supply { jobs: (1..4).map(job).collect(), more: false, next_look: None }],
+            Some(0),
             START,
         );
         assert!(matches!(board.next(0, None, START), Next::Run(_)));
@@ -459,8 +471,12 @@ mod tests {
         let board = board(2);
         let demands = board.begin_claim(START).expect("a claim is wanted");
         assert!(board.close().is_empty());
-        let late =
-            board.supply(&demands, vec![Supply { jobs: vec![job(1)], more: false, next_look: None }], START);
+        let late = board.supply(
+            &demands,
+            vec![Supply { jobs: vec![job(1)], more: false, next_look: None }],
+            None,
+            START,
+        );
         assert_eq!(late.len(), 1);
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::Shared;
 use super::backoff::Backoff;
 use super::board::{Demand, Supply};
-use super::runs::{CancelCause, Displaced, HeldJob};
+use super::run::{CancelCause, Run};
+use super::runs::Displaced;
 use crate::limits::{CONTENDED_WAIT, POLL_JITTER};
 use crate::store::{ClaimJobs, ClaimedJob, ClaimedJobs, LeaseKey, Outcome, Settlement};
 use crate::{Env, ErrorText, Timestamp};
@@ -18,7 +19,7 @@ pub(super) async fn keep(shared: &Shared) {
         let now = env.now();
         shared.release(shared.board.take_stale(now).iter().map(lease_of));
         if let Some(demands) = shared.board.begin_claim(now) {
-            claim(shared, demands).await;
+            claim(shared, demands, None).await;
             continue;
         }
         let alarm = shared.board.next_alarm();
@@ -34,8 +35,8 @@ pub(super) async fn keep(shared: &Shared) {
 }
 
 /// Makes one claim and sees it through: repeated under its id until it is answered, so that jobs handed out
-/// by a call whose answer was lost are not stranded.
-pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
+/// by a call whose answer was lost are not stranded. `by` is the queue of the slot that makes it, if one does.
+pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>, by: Option<usize>) {
     let env = shared.door.env();
     let mut request = ClaimJobs::new(
         env.now(),
@@ -56,7 +57,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
                 if request.repeated {
                     *shared.claim_error.lock() = None;
                 }
-                take_in(shared, &demands, reply);
+                take_in(shared, &demands, reply, by);
                 if request.repeated || env.now().since(begun) >= shared.times.renew_every {
                     // The leases began with a call that is long over.
                     shared.runs.renew.notify_one();
@@ -87,7 +88,7 @@ pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>) {
 }
 
 /// Takes the jobs under this worker's care, then gives them to the slots.
-fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
+fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs, by: Option<usize>) {
     let env = shared.door.env();
     let now = env.now();
     let poll = shared.door.profile().poll_interval.map(|poll| now + env.jittered(poll, POLL_JITTER));
@@ -104,20 +105,19 @@ fn take_in(shared: &Shared, demands: &[Demand], reply: ClaimedJobs) {
         let next_due = queue.next_due.map(|due| in_own_time(env, due, reply.store_now));
         let next_look = if contended { Some(now + CONTENDED_WAIT) } else { next_due.filter(|_| !queue.more) };
         supplies.push(Supply {
-            jobs: queue.jobs.into_iter().filter_map(|job| hold(shared, job)).collect(),
+            jobs: queue.jobs.into_iter().filter_map(|job| hold(shared, demand, job)).collect(),
             more: queue.more && !contended,
             next_look: next_look.into_iter().chain(poll).min(),
         });
     }
     shared.runs.claim_is_taken_in();
-    let late = shared.board.supply(demands, supplies, now);
+    let late = shared.board.supply(demands, supplies, by, now);
     shared.release(late.iter().map(lease_of));
 }
 
 /// From now on the job's lease is renewed. A job that is to be cancelled does not start at all.
-fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
-    let held = HeldJob { kind: job.kind.clone(), queue: job.queue.clone(), attempt: job.attempt() };
-    match shared.runs.hold(lease_of(&job), held) {
+fn hold(shared: &Shared, demand: &Demand, job: ClaimedJob) -> Option<ClaimedJob> {
+    match shared.runs.hold(lease_of(&job), demand.index) {
         None => {}
         Some(Displaced::Run(older)) => {
             shared.cancel_run(&older, CancelCause::Lost);
@@ -129,7 +129,12 @@ fn hold(shared: &Shared, job: ClaimedJob) -> Option<ClaimedJob> {
         Some(Displaced::Unstarted(_)) => {}
     }
     if job.cancel_requested {
-        shared.settler.push(Settlement { lease: lease_of(&job), outcome: Outcome::Cancel { failure: None } });
+        let lease = lease_of(&job);
+        // Never started, but it ends here: whoever hears of ends is told which job it was.
+        let (run, _) = Run::of(job, shared.door.env().now(), None, shared.surroundings.clone());
+        run.end();
+        shared.runs.start(&Arc::new(run));
+        shared.settler.push(Settlement { lease, outcome: Outcome::Cancel { failure: None } });
         return None;
     }
     Some(job)

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Shared;
-use super::runs::{CancelCause, Run};
+use super::run::{CancelCause, Run};
 use crate::Timestamp;
 use crate::store::LeaseKey;
 

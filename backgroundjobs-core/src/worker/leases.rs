@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::runs::CancelCause;
+use super::run::CancelCause;
 use crate::Timestamp;
 use crate::limits::LONG_RUN_WARNING;
 use crate::store::{LeaseKey, LeaseStatus, RenewLeases, StoreError};
@@ -94,7 +94,7 @@ fn warn_of_long_runs(shared: &Shared, before: Timestamp, now: Timestamp) {
     let hours =
         |run: &super::Run, at: Timestamp| at.since(run.started).as_secs() / LONG_RUN_WARNING.as_secs();
     for run in shared.runs.all_running() {
-        if !run.has_timeout && hours(&run, now) > hours(&run, before) {
+        if run.deadline.is_none() && hours(&run, now) > hours(&run, before) {
             tracing::warn!(
                 id = %run.lease.id,
                 kind = %run.kind,

@@ -17,6 +17,7 @@ mod leases;
 mod listener;
 mod overdue;
 mod pace;
+mod run;
 mod runs;
 mod settler;
 mod slot;
@@ -35,12 +36,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::board::Board;
 use self::deadlines::{Act, Deadlines};
-use self::runs::{CancelCause, Run, Runs};
+use self::run::CancelCause;
+pub(crate) use self::run::{BlockingCall, Run};
+use self::runs::Runs;
 use self::settler::Settler;
 pub use self::stats::JobStats;
 use self::stats::Stats;
 pub use self::stop::{LeftRunning, StopReport};
 use self::upkeep::Upkeep;
+use crate::context::Surroundings;
 use crate::env::TaskHandle;
 use crate::events::Listeners;
 use crate::limits::LAST_CALLS;
@@ -81,7 +85,7 @@ struct Shared {
     door: StoreDoor,
     registry: Arc<Registry>,
     executor: Arc<dyn JobExecutor>,
-    manager: Arc<dyn JobManager>,
+    surroundings: Arc<Surroundings>,
     retry: RetryPolicy,
     times: Times,
     on_finished: Listeners<FinishedRun>,
@@ -124,7 +128,7 @@ impl Worker {
             door: parts.door,
             registry: parts.registry,
             executor: parts.executor,
-            manager: parts.manager,
+            surroundings: Arc::new(Surroundings { env, manager: parts.manager }),
             retry: parts.retry,
             times: parts.times,
             on_finished: parts.on_finished,

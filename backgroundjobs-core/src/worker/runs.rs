@@ -1,31 +1,57 @@
 //! [`Runs`]: every job this worker holds, from the claim until its settle is answered.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
-use crate::limits::EARLY_CANCELS;
+use super::run::Run;
+use crate::JobId;
+use crate::limits::{EARLY_CANCELS, SETTLE_BATCH};
 use crate::store::LeaseKey;
-use crate::{JobId, Kind, QueueName, Timestamp};
 
 /// Every job this worker holds. Keys are independent of each other; nothing depends on their order.
 #[derive(Default)]
 pub(super) struct Runs {
-    held: DashMap<JobId, Held>,
+    held: DashMap<JobId, Held, BuildHasherDefault<IdHasher>>,
     count: AtomicUsize,
     /// Cancelled while a claim is in flight that may be about to bring them; `None` while none is.
     early_cancels: Mutex<Option<Vec<JobId>>>,
+    /// Runs whose memory may be used again. Most runs begin on one thread and are let go on another, and memory
+    /// that is freed on another thread is what threads wait for most.
+    spare: Mutex<Vec<Arc<Run>>>,
     /// Wakes the lease keeper: the first job has come.
     pub(super) first: Notify,
     /// Wakes the lease keeper: leases are to be renewed at once.
     pub(super) renew: Notify,
     /// Wakes a stop that waits for handlers and slots to end.
     pub(super) ended: Notify,
+}
+
+/// Hashes ids. Random bits need no more than to be spread, and ids that somebody chose so that they meet are
+/// no danger: a worker holds few jobs at a time.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u128(u128::from(*byte)));
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        const ODD: u128 = 0x9e37_79b9_7f4a_7c15;
+        let folded = (number >> 64) as u64 ^ number as u64 ^ self.0;
+        let spread = u128::from(folded) * ODD;
+        self.0 = (spread >> 64) as u64 ^ spread as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The claims of one job: the latest, and those it displaced whose handler has not ended. More than one means
@@ -37,17 +63,11 @@ struct Held {
 
 struct Claim {
     generation: u64,
-    job: HeldJob,
+    /// The board's index of its queue.
+    queue: usize,
     run: Option<Arc<Run>>,
     /// Cancelled before it started.
     cancelled: bool,
-}
-
-/// What is remembered of a job until it is let go.
-pub(super) struct HeldJob {
-    pub(super) kind: Kind,
-    pub(super) queue: QueueName,
-    pub(super) attempt: u16,
 }
 
 impl Held {
@@ -61,8 +81,8 @@ impl Held {
 impl Runs {
     /// This worker holds the job from now on. Answers what it had of an older claim of the same job, which has
     /// lost its lease without this worker knowing it.
-    pub(super) fn hold(&self, lease: LeaseKey, job: HeldJob) -> Option<Displaced> {
-        let claim = Claim { generation: lease.generation, job, run: None, cancelled: false };
+    pub(super) fn hold(&self, lease: LeaseKey, queue: usize) -> Option<Displaced> {
+        let claim = Claim { generation: lease.generation, queue, run: None, cancelled: false };
         if self.count.fetch_add(1, Ordering::AcqRel) == 0 {
             self.first.notify_one();
         }
@@ -97,9 +117,9 @@ impl Runs {
         }
     }
 
-    /// This claim is over; a later claim of the same job is not. Answers what job it was, and whether it
-    /// was about to run at least.
-    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<(HeldJob, bool)> {
+    /// This claim is over; a later claim of the same job is not. Answers the job's queue, and its run if it had
+    /// one, for [`put_by`](Self::put_by).
+    pub(super) fn let_go(&self, lease: LeaseKey) -> Option<(usize, Option<Arc<Run>>)> {
         let Entry::Occupied(mut entry) = self.held.entry(lease.id) else { return None };
         let held = entry.get_mut();
         let claim = if held.latest.generation == lease.generation {
@@ -112,7 +132,31 @@ impl Runs {
             held.displaced.swap_remove(at)
         };
         self.count.fetch_sub(1, Ordering::AcqRel);
-        Some((claim.job, claim.run.is_some()))
+        Some((claim.queue, claim.run))
+    }
+
+    /// These runs are over: their memory may be used again. Whoever has metadata does not keep them for longer.
+    pub(super) fn put_by(&self, runs: &mut Vec<Arc<Run>>) {
+        runs.retain(|run| run.metadata.is_empty());
+        let mut spare = self.spare.lock();
+        let room = SETTLE_BATCH.saturating_sub(spare.len()).min(runs.len());
+        spare.extend(runs.drain(..room));
+    }
+
+    /// The run in shared memory, used again where there is some.
+    pub(super) fn shared(&self, run: Run) -> Arc<Run> {
+        let spare = self.spare.lock().pop();
+        match spare {
+            Some(mut spare) => match Arc::get_mut(&mut spare) {
+                Some(place) => {
+                    *place = run;
+                    spare
+                }
+                // A handler's context has outlived it.
+                None => Arc::new(run),
+            },
+            None => Arc::new(run),
+        }
     }
 
     /// Whether this worker holds the claim.
@@ -207,96 +251,4 @@ pub(super) enum Start {
     Cancelled,
     /// Its lease was lost before: a newer claim has it, or nobody here.
     Lost,
-}
-
-/// Why a run was told to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum CancelCause {
-    /// Somebody cancelled the job.
-    User = 1,
-    /// It ran out of time.
-    Timeout,
-    /// The program stops.
-    Stop,
-    /// The lease is lost: another worker may run the job.
-    Lost,
-}
-
-impl CancelCause {
-    /// Why, in words.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "somebody cancelled it",
-            Self::Timeout => "it ran out of time",
-            Self::Stop => "the program stops",
-            Self::Lost => "its lease was lost",
-        }
-    }
-}
-
-/// One run of one job: how to tell it to stop.
-pub(super) struct Run {
-    pub(super) lease: LeaseKey,
-    pub(super) kind: Kind,
-    pub(super) started: Timestamp,
-    pub(super) has_timeout: bool,
-    pub(super) token: CancellationToken,
-    cause: AtomicU8,
-    ended: AtomicBool,
-    drop_now: Notify,
-}
-
-impl Run {
-    pub(super) fn new(lease: LeaseKey, kind: Kind, started: Timestamp, has_timeout: bool) -> Self {
-        Self {
-            lease,
-            kind,
-            started,
-            has_timeout,
-            token: CancellationToken::new(),
-            cause: AtomicU8::new(0),
-            ended: AtomicBool::new(false),
-            drop_now: Notify::new(),
-        }
-    }
-
-    /// Tells the handler to stop, for the first cause that comes. Says whether this was it.
-    pub(super) fn cancel(&self, cause: CancelCause) -> bool {
-        let first = self.cause.compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
-        if first {
-            self.token.cancel();
-        }
-        first
-    }
-
-    /// Why it was told to stop, if it was.
-    pub(super) fn cause(&self) -> Option<CancelCause> {
-        match self.cause.load(Ordering::Acquire) {
-            1 => Some(CancelCause::User),
-            2 => Some(CancelCause::Timeout),
-            3 => Some(CancelCause::Stop),
-            4 => Some(CancelCause::Lost),
-            _ => None,
-        }
-    }
-
-    /// The handler is gone.
-    pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
-    /// The handler had its time to stop: its slot drops it where it waits.
-    pub(super) fn drop_handler(&self) {
-        self.drop_now.notify_one();
-    }
-
-    /// Waits until the handler is to be dropped. Cancel safe.
-    pub(super) async fn to_be_dropped(&self) {
-        self.drop_now.notified().await;
-    }
 }

@@ -7,15 +7,14 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::backoff::Backoff;
-use super::runs::HeldJob;
+use super::run::Run;
 use crate::failure::Failure;
 use crate::limits::{REFUSED_TRIES, SETTLE_BACKLOG, SETTLE_BATCH, STORE_RETRY_BASE};
 use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError};
-use crate::{FinishedRun, JobId, JobState, Timestamp};
+use crate::{FinishedRun, JobState, Timestamp};
 
 pub(super) struct Settler {
     state: Mutex<State>,
@@ -33,6 +32,17 @@ struct State {
     /// Refused by the store, and to be offered again at these instants.
     later: Vec<(Timestamp, Waiting)>,
     in_flight: Vec<LeaseKey>,
+    /// The settler task was told of what waits, and has not begun yet.
+    is_nudged: bool,
+}
+
+/// How an outcome was taken.
+#[derive(Clone, Copy)]
+pub(super) struct Accepted {
+    /// Room had to be waited for.
+    pub(super) waited: bool,
+    /// Nobody is about to tell the store: [`nudge`](Settler::nudge), or [`drive`](Settler::drive).
+    pub(super) to_be_told: bool,
 }
 
 #[derive(Clone)]
@@ -52,29 +62,46 @@ impl Settler {
         }
     }
 
-    /// Takes an outcome; waits while too many wait already, so that a store that is down does not fill the
-    /// memory: the slot stays taken meanwhile.
-    pub(super) async fn accept(&self, settlement: Settlement, closing: &CancellationToken) {
-        loop {
+    /// Takes an outcome. While too many wait already, it tells the store of them first, or waits for whoever
+    /// does, so that a store that is down does not fill the memory: the slot stays taken meanwhile.
+    pub(super) async fn accept(&self, settlement: Settlement, shared: &Shared) -> Accepted {
+        let waited = !self.has_room();
+        if waited {
+            self.make_room(shared).await;
+        }
+        Accepted { waited, to_be_told: self.push(settlement) }
+    }
+
+    fn has_room(&self) -> bool {
+        self.state.lock().waiting.len() < self.capacity
+    }
+
+    async fn make_room(&self, shared: &Shared) {
+        // Once it is closed nobody will make room any more; the stop's report names what is here.
+        while !shared.closing.is_cancelled() {
             let mut room = std::pin::pin!(self.room.notified());
             room.as_mut().enable();
-            if self.state.lock().waiting.len() < self.capacity {
-                break;
+            if self.has_room() {
+                return;
+            }
+            if self.drive(shared).await {
+                continue;
             }
             tokio::select! {
                 biased;
                 () = room => {}
-                // Nobody will make room any more; the stop's report names what is here.
-                () = closing.cancelled() => break,
+                () = shared.closing.cancelled() => {}
             }
         }
-        self.push(settlement);
     }
 
     /// Takes an outcome at once: for what is bounded by other means (jobs read ahead). Whoever calls this
     /// sees to it that somebody [`drive`](Self::drive)s or [`nudge`](Self::nudge)s.
-    pub(super) fn push(&self, settlement: Settlement) {
-        self.state.lock().waiting.push_back(Waiting { settlement, refused: 0 });
+    /// Answers whether that is still to be done.
+    pub(super) fn push(&self, settlement: Settlement) -> bool {
+        let mut state = self.state.lock();
+        state.waiting.push_back(Waiting { settlement, refused: 0 });
+        state.in_flight.is_empty() && !state.is_nudged
     }
 
     /// Outcomes that are not in the store yet.
@@ -91,7 +118,10 @@ impl Settler {
 
     /// Sees to it that the store is told what waits, by the settler task.
     pub(super) fn nudge(&self) {
-        if self.is_behind() {
+        let mut state = self.state.lock();
+        if !state.waiting.is_empty() && state.in_flight.is_empty() {
+            state.is_nudged = true;
+            drop(state);
             self.work.notify_one();
         }
     }
@@ -156,6 +186,7 @@ impl Settler {
 
     fn begin(&self, now: Timestamp) -> Option<Vec<Waiting>> {
         let mut state = self.state.lock();
+        state.is_nudged = false;
         let due: Vec<_> = state.later.extract_if(.., |(at, _)| *at <= now).collect();
         state.waiting.extend(due.into_iter().map(|(_, waiting)| waiting));
         if !state.in_flight.is_empty() || state.waiting.is_empty() {
@@ -272,17 +303,24 @@ fn plain(outcome: Outcome) -> Outcome {
     }
 }
 
-fn finished(id: JobId, job: HeldJob, outcome: &Outcome, state: JobState) -> FinishedRun {
-    let HeldJob { kind, queue, attempt } = job;
-    let error = outcome.failure().map(|failure| (failure.kind, failure.text.clone()));
-    FinishedRun { id, kind, queue, state, attempt, error }
+fn finished(run: &Run, outcome: &Outcome, state: JobState) -> FinishedRun {
+    FinishedRun {
+        id: run.lease.id,
+        kind: run.kind.clone(),
+        queue: run.queue.clone(),
+        state,
+        attempt: run.attempt,
+        error: outcome.failure().map(|failure| (failure.kind, failure.text.clone())),
+    }
 }
 
 /// The store has answered: the leases are no longer renewed, and whoever waits for the changes hears of them.
 fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
-    let mut ended = false;
+    let mut ended = 0;
+    let mut runs = Vec::with_capacity(settlements.len());
     for (Settlement { lease, outcome }, answer) in settlements.iter().zip(answers) {
-        let held = shared.runs.let_go(*lease);
+        let (queue, run) = shared.runs.let_go(*lease).unzip();
+        let run = run.flatten();
         let Settled::Applied { state } = *answer else {
             shared.stats.lost.add(1);
             tracing::warn!(
@@ -292,20 +330,25 @@ fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
             continue;
         };
         shared.stats.settled(outcome, state);
-        if state.is_final() {
-            ended = true;
-            shared.upkeep.job_ended();
+        match (state, queue) {
+            (JobState::Waiting, Some(queue)) => {
+                shared.announce_due(shared.board.name(queue), outcome.delay());
+            }
+            _ if state.is_final() => ended += 1,
+            _ => {}
         }
-        let Some((job, has_run)) = held else { continue };
-        if state == JobState::Waiting {
-            shared.announce_due(&job.queue, outcome.delay());
-        }
-        // What was read ahead and goes back has not run.
-        if has_run || state.is_final() {
-            shared.on_finished.tell(|| finished(lease.id, job, outcome, state));
+        // What was read ahead and goes back has no run, and nobody hears of it.
+        if let Some(run) = run {
+            shared.on_finished.tell(|| finished(&run, outcome, state));
+            runs.push(run);
         }
     }
-    if let Some(hub) = shared.door.hub().filter(|_| ended) {
+    shared.runs.put_by(&mut runs);
+    if ended == 0 {
+        return;
+    }
+    shared.upkeep.jobs_ended(ended);
+    if let Some(hub) = shared.door.hub() {
         hub.announce_progress();
     }
 }

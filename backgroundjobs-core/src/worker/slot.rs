@@ -11,30 +11,34 @@ use tracing::Instrument;
 
 use super::Shared;
 use super::board::Next;
-use super::claimer::{claim, lease_of};
+use super::claimer::claim;
 use super::deadlines::Act;
-use super::runs::{CancelCause, Run, Start};
+use super::run::{CancelCause, Run};
+use super::runs::Start;
 use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::{CatchPanic, catch_panic};
 use crate::env::{Checkpoint, Outside};
 use crate::executor::JobRun;
 use crate::manager::sync_scope;
+use crate::registry::Registration;
 use crate::store::{ClaimedJob, Outcome, Settlement};
-use crate::{JobContext, JobManager, Timestamp};
+use crate::{JobContext, JobManager, Payload, Timestamp};
 
 /// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
 /// finds none asks the store, unless somebody does already.
 pub(super) async fn work(shared: &Shared, queue: usize) {
     let env = shared.door.env();
-    let mut ran = None;
+    let mut ran: Option<Ran> = None;
     loop {
-        let next = shared.board.next(queue, ran.take(), env.now());
-        if !matches!(next, Next::Wait) {
+        // The end of one run is the start of the next: the clock is read once.
+        let now = ran.as_ref().map_or_else(|| env.now(), |ran| ran.over);
+        let next = shared.board.next(queue, ran.as_ref().map(|ran| ran.took), now);
+        if ran.take().is_some_and(|ran| ran.to_be_told) && !matches!(next, Next::Wait) {
             shared.settler.nudge();
         }
         match next {
-            Next::Run(job) => ran = Some(run_and_settle(shared, *job).await),
-            Next::Claim(demands) => claim(shared, demands).await,
+            Next::Run(job) => ran = Some(run_and_settle(shared, job, now).await),
+            Next::Claim(demands) => claim(shared, demands, Some(queue)).await,
             Next::End => {
                 // What a claim in flight handed out after the close goes back, even if the settler has ended.
                 shared.settler.drive(shared).await;
@@ -51,6 +55,14 @@ pub(super) async fn work(shared: &Shared, queue: usize) {
     }
 }
 
+/// How long a run took, and when the slot was free again.
+struct Ran {
+    took: Duration,
+    over: Timestamp,
+    /// Its outcome waits and nobody is about to tell the store.
+    to_be_told: bool,
+}
+
 /// Waits for a wake, unless there is something to do after all: interest comes before the look, so that
 /// nothing that happens in between is lost.
 async fn wait(shared: &Shared, queue: usize) {
@@ -62,51 +74,56 @@ async fn wait(shared: &Shared, queue: usize) {
     ready.await;
 }
 
-/// Runs a job and hands its outcome to the settler. Answers how long it ran.
-async fn run_and_settle(shared: &Shared, job: ClaimedJob) -> Duration {
+/// Runs a job and hands its outcome to the settler.
+async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Ran {
     let env = shared.door.env();
-    let lease = lease_of(&job);
-    let started = env.now();
     let (id, attempt) = (job.id, job.attempt());
     let span = tracing::info_span!("job", %id, kind = %job.kind, queue = %job.queue, attempt);
-    let kind = job.kind.clone();
-    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: kind.clone(), attempt }).await;
-    let (outcome, took) = run(shared, job, started).instrument(span).await;
-    env.checkpoint(|| Checkpoint::AfterRun { id, kind, attempt }).await;
-    shared.settler.accept(Settlement { lease, outcome }, &shared.closing).await;
-    took
+    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: job.kind.clone(), attempt }).await;
+    let registration = shared.registry.find(&job.kind);
+    let timeout = registration.and_then(Registration::timeout);
+    let deadline = timeout.map(|timeout| started + timeout);
+    let (run, args) = Run::of(job, started, deadline, shared.surroundings.clone());
+    let run = shared.runs.shared(run);
+    let circumstances = (registration, timeout);
+    let (outcome, took) = run_to_outcome(shared, &run, args, circumstances).instrument(span).await;
+    env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt }).await;
+    let settlement = Settlement { lease: run.lease, outcome };
+    let accepted = shared.settler.accept(settlement, shared).await;
+    let over = if accepted.waited { env.now() } else { started + took };
+    Ran { took, over, to_be_told: accepted.to_be_told }
 }
 
 /// Runs a job to its outcome, and answers how long that took.
-async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> (Outcome, Duration) {
+async fn run_to_outcome(
+    shared: &Shared,
+    run: &Arc<Run>,
+    args: Payload,
+    (registration, timeout): (Option<&Registration>, Option<Duration>),
+) -> (Outcome, Duration) {
     let env = shared.door.env();
-    let registration = shared.registry.find(&job.kind);
-    let timeout = registration.and_then(|registration| registration.timeout());
-    let deadline = timeout.map(|timeout| started + timeout);
-    let run = Arc::new(Run::new(lease_of(&job), job.kind.clone(), started, timeout.is_some()));
-    let start = shared.runs.start(&run);
+    let start = shared.runs.start(run);
     shared.board.has_started();
     if start != Start::Run {
         tracing::info!("{start:?} before it started");
-        end(shared, &run);
+        end(shared, run);
         let outcome = if start == Start::Lost { Outcome::Release } else { Outcome::Cancel { failure: None } };
         return (outcome, Duration::ZERO);
     }
     if shared.interrupted.load(Ordering::SeqCst) {
-        shared.cancel_run(&run, CancelCause::Stop);
+        shared.cancel_run(run, CancelCause::Stop);
     }
-    if let Some(deadline) = deadline {
+    if let Some(deadline) = run.deadline {
         shared.deadlines.insert(deadline, run.clone(), Act::TimeOut);
     }
     tracing::debug!("started");
-    let context = JobContext::new(&job, deadline, env.clone(), shared.manager.clone(), run.token.clone());
-    let ended = execute(shared, &job, &run, context).await;
-    end(shared, &run);
-    if let Some(deadline) = deadline {
+    let ended = execute(shared, run, args).await;
+    end(shared, run);
+    if let Some(deadline) = run.deadline {
         shared.deadlines.remove(deadline, run.lease, Act::TimeOut);
     }
     let circumstances = Circumstances {
-        job: &job,
+        run,
         cause: run.cause(),
         policy: registration.and_then(|registration| registration.retry).unwrap_or(shared.retry),
         timeout,
@@ -115,7 +132,7 @@ async fn run(shared: &Shared, job: ClaimedJob, started: Timestamp) -> (Outcome, 
     // The handler's own error is asked for its text and dropped here, which may panic.
     let outcome = catch_panic(|| outcome(ended, &circumstances))
         .unwrap_or_else(|panic| outcome(Ended::Panicked(panic), &circumstances));
-    let took = env.now().since(started);
+    let took = env.now().since(run.started);
     report(&outcome, took);
     (outcome, took)
 }
@@ -130,27 +147,26 @@ fn end(shared: &Shared, run: &Run) {
 
 /// Runs the handler to its end, or until it had its time to stop; then its future is gone, and so are its
 /// calls on the blocking pool.
-async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobContext) -> Ended {
-    let (id, attempt) = (job.id, job.attempt());
+async fn execute(shared: &Shared, run: &Arc<Run>, args: Payload) -> Ended {
     let handler = CatchPanic::new(|| {
-        let executing = shared.executor.execute(JobRun::new(job.args.clone(), context.clone()));
-        InManager { manager: &shared.manager, future: executing }
+        let future = shared.executor.execute(JobRun::new(args, JobContext::new(run.clone())));
+        InManager { manager: &shared.surroundings.manager, future }
     });
-    let what = || Outside::Handler { id, kind: job.kind.clone(), attempt };
+    let what = || Outside::Handler { id: run.lease.id, kind: run.kind.clone(), attempt: run.attempt };
     let mut handler = shared.door.env().outside(what, handler);
     let mut ended = tokio::select! {
         biased;
         ended = &mut handler => Some(ended),
         () = run.to_be_dropped() => None,
     };
-    if ended.is_none() && context.is_blocking() {
+    if ended.is_none() && run.is_blocking() {
         // It cannot be dropped, and nobody else may have the job before it has returned: the lease is renewed
         // and the slot stays taken. What it returns counts.
-        warn_of_blocking(job);
+        warn_of_blocking(run);
         tokio::select! {
             biased;
             late = &mut handler => ended = Some(late),
-            () = context.blocking_calls_ended() => tokio::select! {
+            () = run.blocking_calls_ended() => tokio::select! {
                 biased;
                 late = &mut handler => ended = Some(late),
                 // Still nothing comes of it: a wrapper waits for something else.
@@ -158,9 +174,9 @@ async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobConte
             },
         }
     }
-    if context.is_blocking() {
+    if run.is_blocking() {
         // The answer is there a moment before the call is over; or a wrapper did not wait for it.
-        let returned = std::pin::pin!(context.blocking_calls_ended());
+        let returned = std::pin::pin!(run.blocking_calls_ended());
         shared.door.env().outside(what, returned).await;
     }
     match ended {
@@ -170,10 +186,10 @@ async fn execute(shared: &Shared, job: &ClaimedJob, run: &Run, context: JobConte
     }
 }
 
-fn warn_of_blocking(job: &ClaimedJob) {
+fn warn_of_blocking(run: &Run) {
     tracing::warn!(
-        id = %job.id,
-        kind = %job.kind,
+        id = %run.lease.id,
+        kind = %run.kind,
         "the blocking handler did not return when told to stop, and cannot be dropped; it is waited for: let \
          it look at ctx.is_cancelled() between its steps"
     );

@@ -1,11 +1,10 @@
 //! How a worker stops: claim no more, let runs end, tell them to stop, drop them, hand back, report.
 
-use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::runs::Run;
+use super::run::Run;
 use super::{Shared, Worker};
 use crate::limits::LAST_CALLS;
 use crate::store::LeaseKey;
@@ -116,10 +115,10 @@ impl Worker {
 
 /// Waits until no handler runs. Says whether that came before `deadline`.
 async fn handlers_ended_by(shared: &Shared, deadline: Timestamp, step: DrainStep) -> bool {
-    let told = Cell::new(None);
+    let mut told = None;
     let have_ended = || {
         let running = shared.runs.all_running().len();
-        if told.replace(Some(running)) != Some(running) {
+        if told.replace(running) != Some(running) {
             progress(shared, step, running, deadline);
         }
         running == 0 && !shared.board.is_starting_one()
@@ -143,7 +142,7 @@ async fn slots_ended_by(shared: &Shared, deadline: Timestamp, stuck: usize) -> b
     ended_by(shared, deadline, || shared.slots_left.load(Ordering::SeqCst) <= stuck).await
 }
 
-async fn ended_by(shared: &Shared, deadline: Timestamp, have_ended: impl Fn() -> bool) -> bool {
+async fn ended_by(shared: &Shared, deadline: Timestamp, mut have_ended: impl FnMut() -> bool) -> bool {
     loop {
         let ended = shared.runs.ended.notified();
         if have_ended() {

@@ -55,11 +55,12 @@ impl Upkeep {
         }
     }
 
-    /// A job ended.
-    pub(super) fn job_ended(&self) {
+    /// So many more jobs ended.
+    pub(super) fn jobs_ended(&self, more: u64) {
         let mut state = self.state.lock();
-        state.ended += 1;
-        if state.ended == PRUNE_EVERY_SETTLES {
+        let before = state.ended;
+        state.ended += more;
+        if (before..state.ended).contains(&(PRUNE_EVERY_SETTLES - 1)) {
             state.prune_at = Some(Timestamp::MIN);
             drop(state);
             self.changed.notify_one();

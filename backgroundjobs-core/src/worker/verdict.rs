@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::runs::CancelCause;
+use super::run::{CancelCause, Run};
 use crate::failure::{Failure, FailureKind};
-use crate::store::{ClaimedJob, Outcome};
+use crate::store::Outcome;
 use crate::{Env, JobResult, RetryPolicy, Verdict};
 
 /// How a run ended.
@@ -19,7 +19,8 @@ pub(super) enum Ended {
 
 /// What a run's outcome depends on beside its end.
 pub(super) struct Circumstances<'a> {
-    pub(super) job: &'a ClaimedJob,
+    pub(super) run: &'a Run,
+    /// Why it was told to stop, if it was.
     pub(super) cause: Option<CancelCause>,
     pub(super) policy: RetryPolicy,
     pub(super) timeout: Option<Duration>,
@@ -76,8 +77,8 @@ pub(super) fn outcome(ended: Ended, at: &Circumstances<'_>) -> Outcome {
 }
 
 fn retry_or_fail(failure: Failure, delay: Option<Duration>, at: &Circumstances<'_>) -> Outcome {
-    let attempt = at.job.attempt();
-    if attempt >= at.job.max_attempts {
+    let attempt = at.run.attempt;
+    if attempt >= at.run.max_attempts {
         return Outcome::Fail { failure };
     }
     let delay = delay.unwrap_or_else(|| at.policy.jittered_delay(attempt, at.env));

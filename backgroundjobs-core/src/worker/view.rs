@@ -2,7 +2,7 @@
 
 use super::Shared;
 use super::claimer::lease_of;
-use super::runs::CancelCause;
+use super::run::CancelCause;
 use crate::local_worker::{Holding, LocalWorker, WorkerView, lease_key};
 use crate::store::Wake;
 use crate::{JobRecord, JobState, Kind, QueueName};
@@ -11,8 +11,9 @@ impl LocalWorker for Shared {
     fn wake(&self, wake: Wake<'_>) {
         match wake {
             Wake::Due { queue, delay } => {
-                let now = self.door.env().now();
-                self.board.due(queue, now + delay, now);
+                // Most jobs are due at once, which needs no look at the clock.
+                let alarm = (!delay.is_zero()).then(|| self.door.env().now() + delay);
+                self.board.due(queue, alarm);
             }
             Wake::CancelRequested(ids) => {
                 for run in ids.iter().filter_map(|id| self.runs.request_cancel(*id)) {

@@ -8,9 +8,9 @@ use backgroundjobs_core::{
     PruneJobs, RecoverJobs, RenewLeases, Retention, RunAt, Timestamp, UniqueKey,
 };
 
-use super::State;
 use super::fixture::{at, claim_of, id, job, kind, queue};
 use super::job::Stage;
+use super::{Prepared, State};
 
 const STEPS: u32 = 5_000;
 const IDS: u64 = 40;
@@ -71,7 +71,7 @@ impl Walk {
         let jobs = (0..=self.below(3)).map(|_| self.some_job()).collect();
         let request = InsertJobs::new(self.now, jobs);
         let before = self.state.len();
-        if self.state.insert(&request, self.now).is_err() {
+        if self.state.insert(&request, Prepared::of(&request, self.now), self.now).is_err() {
             assert_eq!(self.state.len(), before, "a conflict stores nothing");
         }
     }

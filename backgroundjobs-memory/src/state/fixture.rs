@@ -7,7 +7,7 @@ use backgroundjobs_core::{
     Outcome, Payload, QueueDemand, QueueName, SettleJobs, Settled, Settlement, Timestamp, WorkerId,
 };
 
-use super::State;
+use super::{Prepared, State};
 
 /// How long the tests' claims hold a job.
 pub(super) const LEASE: Duration = Duration::from_secs(30);
@@ -44,7 +44,8 @@ pub(super) fn claim_of(number: u64, now: Timestamp, limit: usize) -> ClaimJobs {
 
 impl State {
     pub(super) fn insert_all(&mut self, jobs: Vec<NewJob>, now: Timestamp) -> Vec<Inserted> {
-        self.insert(&InsertJobs::new(now, jobs), now).expect("no conflict").jobs
+        let request = InsertJobs::new(now, jobs);
+        self.insert(&request, Prepared::of(&request, now), now).expect("no conflict").jobs
     }
 
     pub(super) fn claim_some(&mut self, now: Timestamp, limit: usize) -> ClaimedQueue {

@@ -15,17 +15,29 @@ const EXPIRED_KEYS_PER_JOB: usize = 2;
 /// The id belongs to a job of other content.
 struct OtherContent;
 
+/// The jobs of an insert, each in the memory that it will take. Made before the state is locked, because to
+/// find memory takes longer than all the rest.
+#[expect(clippy::vec_box, reason = "each box goes into the map as it is")]
+pub(crate) struct Prepared(Vec<Box<Job>>);
+
+impl Prepared {
+    pub(crate) fn of(request: &InsertJobs, now: Timestamp) -> Self {
+        Self(request.jobs.iter().map(|job| Box::new(Job::inserted(job, now))).collect())
+    }
+}
+
 impl State {
     /// Stores every job, or none.
     pub(crate) fn insert(
         &mut self,
         request: &InsertJobs,
+        Prepared(prepared): Prepared,
         now: Timestamp,
     ) -> Result<InsertedJobs, StoreError> {
         self.index.keys.forget_expired(now, request.jobs.len().saturating_mul(EXPIRED_KEYS_PER_JOB));
         let mut inserted = Vec::with_capacity(request.jobs.len());
-        for (index, job) in request.jobs.iter().enumerate() {
-            match self.insert_one(job, now) {
+        for (index, (job, prepared)) in request.jobs.iter().zip(prepared).enumerate() {
+            match self.insert_one(job, prepared, now) {
                 Ok(answer) => inserted.push(answer),
                 Err(OtherContent) => {
                     self.undo(&request.jobs, &inserted);
@@ -38,7 +50,12 @@ impl State {
         Ok(InsertedJobs { store_now: now, jobs: inserted })
     }
 
-    fn insert_one(&mut self, job: &NewJob, now: Timestamp) -> Result<Inserted, OtherContent> {
+    fn insert_one(
+        &mut self,
+        job: &NewJob,
+        mut prepared: Box<Job>,
+        now: Timestamp,
+    ) -> Result<Inserted, OtherContent> {
         let Self { jobs, index } = self;
         match jobs.entry(job.id) {
             Entry::Occupied(there) => {
@@ -52,8 +69,8 @@ impl State {
                 {
                     return Ok(Inserted::Existing(holder));
                 }
-                let group = index.lanes.group_of(&job.queue, &job.kind);
-                index.add(job.id, place.insert(Box::new(Job::inserted(job, group, now))));
+                prepared.group = index.lanes.group_of(&job.queue, &job.kind);
+                index.add(job.id, place.insert(prepared));
                 Ok(Inserted::New)
             }
         }
@@ -100,7 +117,9 @@ mod tests {
         for (batch, index) in
             [(vec![keyed(2, "k"), keyed(3, "l"), other_args], 2), (vec![keyed(2, "k"), other_kind], 1)]
         {
-            let error = state.insert(&InsertJobs::new(at(1), batch), at(1)).expect_err("a conflict");
+            let request = InsertJobs::new(at(1), batch);
+            let prepared = Prepared::of(&request, at(1));
+            let error = state.insert(&request, prepared, at(1)).expect_err("a conflict");
             assert_eq!(error.kind(), StoreErrorKind::Conflict { index });
             assert_eq!(state.len(), 1);
         }

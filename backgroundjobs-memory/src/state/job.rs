@@ -45,8 +45,8 @@ struct Extras {
 }
 
 impl Job {
-    /// `job` as it is right after its insert (clause I-1).
-    pub(super) fn inserted(job: &NewJob, group: GroupId, now: Timestamp) -> Self {
+    /// `job` as it is right after its insert (clause I-1), but for its group.
+    pub(super) fn inserted(job: &NewJob, now: Timestamp) -> Self {
         let extras = (job.unique.is_some() || !job.metadata.is_empty()).then(|| {
             let (unique, metadata) = (job.unique.clone(), job.metadata.clone());
             Box::new(Extras { unique, metadata, failures: Vec::new() })
@@ -59,7 +59,7 @@ impl Job {
             settled: 0,
             created_at: now,
             claimed_at: None,
-            group,
+            group: GroupId::UNKNOWN,
             attempts: 0,
             crashes: 0,
             max_attempts: job.max_attempts,
@@ -116,7 +116,15 @@ impl Job {
 
     /// What a worker is handed.
     pub(super) fn claimed(&self, id: JobId, group: &Group) -> ClaimedJob {
-        let mut claimed = ClaimedJob::from_record(&self.outline(id, group));
+        let (kind, queue) = (group.kind.clone(), group.queue.clone());
+        let mut claimed = ClaimedJob::new(id, kind, queue, self.args.clone(), self.generation);
+        claimed.priority = self.priority;
+        claimed.run_at = self.run_at;
+        claimed.attempts = self.attempts;
+        claimed.crashes = self.crashes;
+        claimed.max_attempts = self.max_attempts;
+        claimed.cancel_requested = self.cancel_requested;
+        claimed.created_at = self.created_at;
         if let Some(extras) = &self.extras {
             claimed.metadata = extras.metadata.clone();
         }

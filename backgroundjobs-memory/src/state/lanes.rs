@@ -46,6 +46,11 @@ pub(super) struct Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct GroupId(u32);
 
+impl GroupId {
+    /// Of a job that is not stored yet.
+    pub(super) const UNKNOWN: Self = Self(u32::MAX);
+}
+
 impl Lanes {
     /// Every queue that has jobs or is paused, by name.
     pub(super) fn queues(&self) -> impl Iterator<Item = (&QueueName, &Queue)> {

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use backgroundjobs_core::{JobId, JobRecord};
 
 use index::Index;
+pub(crate) use insert::Prepared;
 use job::Job;
 
 /// The jobs and where to find them.

@@ -1,0 +1,179 @@
+//! [`Run`]: one run of one job.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+use super::claimer::lease_of;
+use crate::context::Surroundings;
+use crate::store::{ClaimedJob, LeaseKey};
+use crate::{Kind, Metadata, Payload, QueueName, Timestamp};
+
+/// Why a run was told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum CancelCause {
+    /// Somebody cancelled the job.
+    User = 1,
+    /// It ran out of time.
+    Timeout,
+    /// The program stops.
+    Stop,
+    /// The lease is lost: another worker may run the job.
+    Lost,
+}
+
+impl CancelCause {
+    /// Why, in words.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "somebody cancelled it",
+            Self::Timeout => "it ran out of time",
+            Self::Stop => "the program stops",
+            Self::Lost => "its lease was lost",
+        }
+    }
+}
+
+/// One run of one job: what its handler may know of it, and how to tell it to stop. One allocation, because
+/// there is one for each run.
+pub(crate) struct Run {
+    pub(crate) lease: LeaseKey,
+    pub(crate) kind: Kind,
+    pub(crate) queue: QueueName,
+    pub(crate) attempt: u16,
+    pub(crate) max_attempts: u16,
+    pub(crate) metadata: Metadata,
+    pub(super) started: Timestamp,
+    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) surroundings: Arc<Surroundings>,
+    cause: AtomicU8,
+    told: Notify,
+    ended: AtomicBool,
+    drop_now: Notify,
+    /// Calls on the blocking pool that have not returned. They cannot be dropped, so the run lasts until then.
+    blocking_calls: AtomicUsize,
+    blocking_call_ended: Notify,
+    /// For a kit: a blocking call has asked whether it shall stop.
+    pub(crate) looks_for_cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Run {
+    /// The run of a job that was claimed, and its args.
+    pub(super) fn of(
+        job: ClaimedJob,
+        started: Timestamp,
+        deadline: Option<Timestamp>,
+        surroundings: Arc<Surroundings>,
+    ) -> (Self, Payload) {
+        let run = Self {
+            looks_for_cancel: surroundings.env.hooks().map(|_| Arc::default()),
+            lease: lease_of(&job),
+            attempt: job.attempt(),
+            max_attempts: job.max_attempts,
+            kind: job.kind,
+            queue: job.queue,
+            metadata: job.metadata,
+            started,
+            deadline,
+            surroundings,
+            cause: AtomicU8::new(0),
+            told: Notify::new(),
+            ended: AtomicBool::new(false),
+            drop_now: Notify::new(),
+            blocking_calls: AtomicUsize::new(0),
+            blocking_call_ended: Notify::new(),
+        };
+        (run, job.args)
+    }
+
+    /// Tells the handler to stop, for the first cause that comes. Says whether this was it.
+    pub(super) fn cancel(&self, cause: CancelCause) -> bool {
+        let first = self.cause.compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if first {
+            self.told.notify_waiters();
+        }
+        first
+    }
+
+    /// Waits until it is told to stop. Cancel safe.
+    pub(crate) async fn told_to_stop(&self) {
+        // It hears of every notice from here on, so one that comes after the look is not missed.
+        let told = self.told.notified();
+        if self.cause().is_none() {
+            told.await;
+        }
+    }
+
+    /// Why it was told to stop, if it was.
+    pub(crate) fn cause(&self) -> Option<CancelCause> {
+        match self.cause.load(Ordering::Acquire) {
+            1 => Some(CancelCause::User),
+            2 => Some(CancelCause::Timeout),
+            3 => Some(CancelCause::Stop),
+            4 => Some(CancelCause::Lost),
+            _ => None,
+        }
+    }
+
+    /// The handler is gone.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// The handler had its time to stop: its slot drops it where it waits.
+    pub(super) fn drop_handler(&self) {
+        self.drop_now.notify_one();
+    }
+
+    /// Waits until the handler is to be dropped. Cancel safe.
+    pub(super) async fn to_be_dropped(&self) {
+        self.drop_now.notified().await;
+    }
+
+    /// Whether a call on the blocking pool has not returned.
+    pub(super) fn is_blocking(&self) -> bool {
+        self.blocking_calls.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until every call on the blocking pool has returned. For one waiter: the run's slot.
+    pub(super) async fn blocking_calls_ended(&self) {
+        while self.is_blocking() {
+            let mut ended = pin!(self.blocking_call_ended.notified());
+            poll_fn(|cx| {
+                let answer = ended.as_mut().poll(cx);
+                if answer.is_pending()
+                    && let Some(hooks) = self.surroundings.env.hooks()
+                {
+                    hooks.waits_for_thread(None);
+                }
+                answer
+            })
+            .await;
+        }
+    }
+}
+
+/// A call on the blocking pool that has not returned.
+pub(crate) struct BlockingCall(Arc<Run>);
+
+impl BlockingCall {
+    pub(crate) fn begin(run: Arc<Run>) -> Self {
+        run.blocking_calls.fetch_add(1, Ordering::AcqRel);
+        Self(run)
+    }
+}
+
+impl Drop for BlockingCall {
+    fn drop(&mut self) {
+        self.0.blocking_calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.blocking_call_ended.notify_one();
+    }
+}
