@@ -20,6 +20,10 @@ mod delivery_guarantees {}
 #[doc = include_str!("../../docs/job-states.md")]
 mod job_states {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retries-and-outcomes.md")]
+mod retries_and_outcomes {}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
