@@ -24,6 +24,10 @@ mod job_states {}
 #[doc = include_str!("../../docs/retries-and-outcomes.md")]
 mod retries_and_outcomes {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/stopping.md")]
+mod stopping {}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
