@@ -28,6 +28,10 @@ mod retries_and_outcomes {}
 #[doc = include_str!("../../docs/stopping.md")]
 mod stopping {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/middleware.md")]
+mod middleware {}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
