@@ -32,6 +32,18 @@ mod stopping {}
 #[doc = include_str!("../../docs/middleware.md")]
 mod middleware {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/first-job.md")]
+mod first_job {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers.md")]
+mod handlers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/coming-from-dotnet.md")]
+mod coming_from_dotnet {}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
