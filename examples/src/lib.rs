@@ -24,6 +24,30 @@ mod delivery_guarantees {}
 #[doc = include_str!("../../docs/job-states.md")]
 mod job_states {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/retries-and-outcomes.md")]
+mod retries_and_outcomes {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/stopping.md")]
+mod stopping {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/middleware.md")]
+mod middleware {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/first-job.md")]
+mod first_job {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/handlers.md")]
+mod handlers {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/coming-from-dotnet.md")]
+mod coming_from_dotnet {}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
