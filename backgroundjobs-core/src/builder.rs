@@ -131,7 +131,7 @@ impl Builder {
 
     /// How long a run of the handler registered last may take; comes before what its args type says. Then the
     /// run is told to stop, and has the [cancel grace](crate::Options::cancel_grace) (5 s) to end by itself
-    /// before it is dropped; it has failed either way.
+    /// before it is dropped. One that ends well in that time has succeeded; else it is a failed attempt.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         match self.drafts.last_mut() {
             Some(draft) => draft.timeout = Some(timeout),
@@ -170,7 +170,7 @@ impl Builder {
             (false, true) => problems.push(BuildProblem::ProducerWithHandlers),
             _ => {}
         }
-        let registrations = registrations(drafts, &queues, &mut problems);
+        let registrations = registrations(drafts, options.timeout, &queues, &mut problems);
         if options.times.lease < options.times.renew_every.saturating_mul(2)
             || options.times.renew_every.is_zero()
         {
@@ -259,6 +259,7 @@ fn queues(
 
 fn registrations(
     drafts: Vec<Draft>,
+    default_timeout: Option<Duration>,
     queues: &[(QueueName, usize)],
     problems: &mut Vec<BuildProblem>,
 ) -> Vec<Registration> {
@@ -269,11 +270,16 @@ fn registrations(
         for name in std::iter::once(&draft.kind).chain(draft.aliases) {
             let Some(kind) = kind(name, draft.kind, problems) else { continue };
             match taken.insert(kind.clone(), draft.kind) {
-                Some(other) => problems.push(BuildProblem::KindTwice { name: kind.to_string(), other }),
+                Some(first) => problems.push(BuildProblem::KindTwice {
+                    name: kind.to_string(),
+                    first,
+                    second: draft.kind,
+                }),
                 None => names.push(kind),
             }
         }
-        if draft.timeout.or(draft.options.timeout) == Some(Duration::ZERO) {
+        let timeout = draft.timeout.or(draft.options.timeout).or(default_timeout);
+        if timeout == Some(Duration::ZERO) {
             problems.push(BuildProblem::ZeroTimeout { kind: draft.kind });
         }
         if let Some(queue) = &draft.options.queue
@@ -287,8 +293,7 @@ fn registrations(
                 kind,
                 aliases: names.collect(),
                 handler: draft.handler,
-                options: draft.options,
-                timeout: draft.timeout,
+                timeout,
                 retry: draft.retry,
             });
         }
@@ -361,8 +366,11 @@ pub enum BuildProblem {
     UnreachableQueue { queue: String },
     #[error("the queue {queue:?} has {slots} slots, {MAX_SLOTS} are allowed: each is a task")]
     TooManySlots { queue: String, slots: usize },
-    #[error("two handlers for {name:?} (the other one is of {other:?}): one handler runs all jobs of a kind")]
-    KindTwice { name: String, other: &'static str },
+    #[error(
+        "the name {name:?} stands for two handlers, those of the kinds {first:?} and {second:?}: one handler runs \
+         all jobs of a kind"
+    )]
+    KindTwice { name: String, first: &'static str, second: &'static str },
     #[error("the timeout of {kind:?} is zero: no run could ever end in time")]
     ZeroTimeout { kind: &'static str },
     #[error("{kind:?} goes to the queue {queue:?}, which is not named: add options.queue({queue:?}, slots)")]

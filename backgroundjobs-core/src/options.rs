@@ -23,6 +23,7 @@ pub struct Options {
     pub(crate) produced: Vec<&'static str>,
     pub(crate) producer_only: bool,
     pub(crate) retry: RetryPolicy,
+    pub(crate) timeout: Option<Duration>,
     pub(crate) retention: Option<Retention>,
     pub(crate) env: Option<Env>,
     pub(crate) wrappers: Vec<Wrapper>,
@@ -50,6 +51,7 @@ impl Options {
             produced: Vec::new(),
             producer_only: false,
             retry: RetryPolicy::new(),
+            timeout: None,
             retention: None,
             env: None,
             wrappers: Vec::new(),
@@ -102,6 +104,12 @@ impl Options {
     /// How failing jobs are tried again, unless their registration says otherwise.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// How long a run may take, unless its registration or its args type says otherwise; no limit unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 

@@ -197,6 +197,12 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
+    /// What the last failure said, if there was one; a job that succeeded after it keeps it.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&str> {
+        self.failures.last().map(|failed| failed.failure.text.as_str())
+    }
+
     /// The record of `job` right after its insert at `store_now`.
     #[must_use]
     pub fn inserted(job: NewJob, store_now: Timestamp) -> Self {

@@ -5,23 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::handler::ErasedHandler;
-use crate::{JobOptions, Kind, RetryPolicy};
+use crate::{Kind, RetryPolicy};
 
 /// One registered kind: its handler and what holds for its jobs.
 pub(crate) struct Registration {
     pub(crate) kind: Kind,
     pub(crate) aliases: Vec<Kind>,
     pub(crate) handler: Box<dyn ErasedHandler>,
-    pub(crate) options: JobOptions,
+    /// How long a run may take, whoever said so.
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Option<RetryPolicy>,
-}
-
-impl Registration {
-    /// How long a run may take; the registration's word before the args type's.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.timeout.or(self.options.timeout)
-    }
 }
 
 /// Every registered kind, found by its name or an alias.

@@ -97,7 +97,7 @@ fn every_mistake_is_reported_at_once_with_the_line_to_write() {
         "no store is named: write options.use_in_memory()",
         "the queue \"b\" is named twice",
         "\"\" cannot be the name of a queue: the name is blank",
-        "two handlers for \"work\"",
+        "the name \"work\" stands for two handlers, those of the kinds \"work\" and \"lost\"",
         "\"lost\" cannot be the name of a kind: the name \"bad\\nname\" has a control character at byte 3",
         "\"lost\" cannot be the name of a kind: the name \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"… has 256 bytes, 255 are \
          allowed",

@@ -240,6 +240,7 @@ async fn a_stop_names_a_blocking_function_that_will_not_end_and_touches_nothing_
     let report = kit.run(jobs.stop(SECOND * 25)).await.expect("stopped");
     let left: Vec<(JobId, &str)> = report.still_running.iter().map(|it| (it.id, it.kind.as_str())).collect();
     assert_eq!(left, [(stuck, "greet")]);
+    assert!(report.interrupted.is_empty(), "it was told, and it was not handed back");
     assert!(report.unsettled.is_empty() && report.calls_in_flight.is_empty(), "{report:?}");
     assert_eq!(record(&jobs, stuck).await.state, JobState::Running, "it is left to its lease");
     let ids: Vec<JobId> = waiting.iter().map(|job| job.id).collect();

@@ -101,7 +101,8 @@ async fn the_wait_after_a_failure_comes_from_the_registration_then_the_options_t
 }
 
 #[tokio::test]
-async fn the_timeout_comes_from_the_registration_then_the_type_and_there_is_none_by_default() {
+async fn the_timeout_comes_from_the_registration_then_the_type_then_the_options_and_there_is_none_by_default()
+{
     async fn waits<A>(_: A, ctx: JobContext) -> JobResult {
         ctx.cancelled().await;
         Err("told to stop".into())
@@ -115,6 +116,12 @@ async fn the_timeout_comes_from_the_registration_then_the_type_and_there_is_none
     let typed = kit.start(builder(never).register_fn(waits::<Opinionated>)).await;
     typed.manager().enqueue_with(Opinionated, once()).await.expect("enqueued");
     assert_eq!(kit.advance(SECOND * 29).await.failed, 0);
+    assert_eq!(kit.advance(SECOND).await.failed, 1);
+    let program =
+        builder(never).configure(|options| options.timeout(SECOND * 20)).register_fn(waits::<Plain>);
+    let program = kit.start(program).await;
+    program.manager().enqueue(Plain).await.expect("enqueued");
+    assert_eq!(kit.advance(SECOND * 19).await.failed, 0);
     assert_eq!(kit.advance(SECOND).await.failed, 1);
     let none = kit.start(builder(never).register_fn(waits::<Plain>)).await;
     none.manager().enqueue(Plain).await.expect("enqueued");

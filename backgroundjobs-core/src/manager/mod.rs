@@ -38,7 +38,8 @@ use crate::{CancelStatus, JobId, JobRecord, JobState, RequeueStatus, StoreError}
 )]
 #[async_trait]
 pub trait JobManager: fmt::Debug + Send + Sync + 'static {
-    /// Stores jobs, all or none. Programs call the verbs of [`JobManagerExt`] instead.
+    /// Stores jobs, all or none. Programs mostly call the verbs of [`JobManagerExt`] instead; this is for jobs of
+    /// several kinds that belong together: `submit(vec![JobDraft::of(&a, options)?, JobDraft::of(&b, options)?])`.
     ///
     /// # Errors
     /// [`SubmitError`] names the first job that cannot be stored; then none was, unless the store cannot say.

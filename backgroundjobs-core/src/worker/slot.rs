@@ -81,7 +81,7 @@ async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) ->
     let span = tracing::info_span!("job", %id, kind = %job.kind, queue = %job.queue, attempt);
     env.checkpoint(|| Checkpoint::BeforeRun { id, kind: job.kind.clone(), attempt }).await;
     let registration = shared.registry.find(&job.kind);
-    let timeout = registration.and_then(Registration::timeout);
+    let timeout = registration.and_then(|registration| registration.timeout);
     let deadline = timeout.map(|timeout| started + timeout);
     let (run, args) = Run::of(job, started, deadline, shared.surroundings.clone());
     let run = shared.runs.shared(run);

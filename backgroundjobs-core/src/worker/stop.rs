@@ -63,12 +63,13 @@ impl Worker {
         shared.release(unstarted.iter().map(super::claimer::lease_of));
         let mut settled_by = (env.now() + drain).max(env.now() + LAST_CALLS);
         let mut interrupted: Vec<LeaseKey> = Vec::new();
-        if !handlers_ended_by(shared, env.now() + drain, DrainStep::Finishing).await {
+        let drained = env.now() + drain;
+        if !handlers_ended_by(shared, drained, DrainStep::Finishing, drained).await {
             interrupted = shared.interrupt().iter().map(|run| run.lease).collect();
             // `interrupt` has set the deadline by which the handlers are dropped; one that can be dropped is
             // gone right after.
             let gone_by = env.now() + grace + grace.max(LAST_CALLS);
-            handlers_ended_by(shared, gone_by, DrainStep::Interrupting).await;
+            handlers_ended_by(shared, gone_by, DrainStep::Interrupting, env.now() + grace).await;
             settled_by = settled_by.max(env.now() + grace.max(LAST_CALLS));
         }
         let still_running = self.still_running();
@@ -85,7 +86,8 @@ impl Worker {
         let unsettled = shared.settler.unsettled().into_iter().map(|lease| lease.id).collect();
         let stuck = |lease: &LeaseKey| still_running.iter().any(|left| left.id == lease.id);
         let finished = running.iter().filter(|lease| !interrupted.contains(lease) && !stuck(lease)).count();
-        let interrupted = interrupted.into_iter().map(|lease| lease.id).collect();
+        let interrupted =
+            interrupted.into_iter().filter(|lease| !stuck(lease)).map(|lease| lease.id).collect();
         StopReport { finished, interrupted, still_running, unsettled, left_waiting: 0, calls_in_flight }
     }
 
@@ -113,13 +115,14 @@ impl Worker {
     }
 }
 
-/// Waits until no handler runs. Says whether that came before `deadline`.
-async fn handlers_ended_by(shared: &Shared, deadline: Timestamp, step: DrainStep) -> bool {
+/// Waits until no handler runs. Says whether that came before `deadline`; tells the program of the time until
+/// `shown`.
+async fn handlers_ended_by(shared: &Shared, deadline: Timestamp, step: DrainStep, shown: Timestamp) -> bool {
     let mut told = None;
     let have_ended = || {
         let running = shared.runs.all_running().len();
         if told.replace(running) != Some(running) {
-            progress(shared, step, running, deadline);
+            progress(shared, step, running, shown);
         }
         running == 0 && !shared.board.is_starting_one()
     };
