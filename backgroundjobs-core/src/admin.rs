@@ -34,10 +34,10 @@ impl Admin {
     /// [`AdminError`]: `queue` is no name, or the store fails.
     pub async fn pause(&self, queue: &str) -> Result<(), AdminError> {
         let queue = self.queue(queue).await?;
-        self.door().pause(&queue).await?;
-        if let Some(hub) = self.door().hub() {
-            hub.announce(Wake::Paused(&queue));
-        }
+        // Told either way: where the answer is lost the queue may be paused, and looking again does no harm.
+        let paused = self.door().pause(&queue).await;
+        self.manager.wake(Wake::Paused(&queue));
+        paused?;
         Ok(())
     }
 
@@ -47,12 +47,10 @@ impl Admin {
     /// [`AdminError`]: `queue` is no name, or the store fails.
     pub async fn resume(&self, queue: &str) -> Result<(), AdminError> {
         let queue = self.queue(queue).await?;
-        let doubt = LookEverywhere(self.door().hub());
+        let doubt = LookEverywhere(&self.manager);
         self.door().resume(&queue).await?;
         doubt.resolve();
-        if let Some(hub) = self.door().hub() {
-            hub.announce(Wake::Due { queue: &queue, delay: Duration::ZERO });
-        }
+        self.manager.wake(Wake::Due { queue: &queue, delay: Duration::ZERO });
         Ok(())
     }
 
@@ -91,16 +89,19 @@ impl Admin {
     /// [`AdminError`]: the store fails.
     pub async fn delete(&self, ids: &[JobId]) -> Result<Vec<DeleteStatus>, AdminError> {
         self.manager.prepare().await?;
+        let doubt = LookEverywhere(&self.manager);
         let answers = self.door().delete(ids).await?;
+        doubt.resolve();
         if let Some(hub) = self.door().hub() {
-            hub.announce_progress();
+            hub.announce_ended(ids.iter().copied());
         }
         Ok(answers)
     }
 
     /// Puts finished jobs back, due now, with fresh attempts: those that `filter` lets through, newest first,
     /// `limit` at most. Without states in the filter these are the failed and the cancelled ones; succeeded
-    /// jobs run again only when the filter says so.
+    /// jobs run again only when the filter says so. Jobs are found first and put back then: one that another
+    /// operator has put back in between, and that has ended again, is put back once more.
     ///
     /// Cancel safety: dropped before its end, some may have been put back.
     ///

@@ -219,6 +219,9 @@ fn only_store(
         }
         Some(store) => {
             let profile = store.profile();
+            if profile.poll_interval == Some(Duration::ZERO) {
+                problems.push(BuildProblem::ZeroPoll { store: profile.name });
+            }
             if profile.poll_interval.is_none() && store.local_hub().is_none() {
                 problems.push(BuildProblem::DeafStore { store: profile.name });
             }
@@ -348,6 +351,8 @@ pub enum BuildProblem {
         "the {store} store can wake nobody: its local_hub() must be Some, or its profile needs a poll interval"
     )]
     DeafStore { store: &'static str },
+    #[error("the {store} store is to be polled all the time: its profile needs a poll interval above zero")]
+    ZeroPoll { store: &'static str },
     #[error(
         "there is no handler: call .register(..), or say options.producer_only() where other programs run \
          the jobs"

@@ -22,7 +22,14 @@ impl<F> CatchPanic<F> {
 /// Runs `code` and answers a panic as an error, its message.
 pub(crate) fn catch_panic<T>(code: impl FnOnce() -> T) -> Result<T, String> {
     // What the code shares with the rest of the program is its own business, as it is for a task that panics.
-    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| message(&*panic))
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| {
+        let message = message(&*panic);
+        if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+            // What was thrown panics when it is dropped, and so may what that throws: it is left alone.
+            std::mem::forget(again);
+        }
+        message
+    })
 }
 
 impl<F: Future + Unpin> Future for CatchPanic<F> {

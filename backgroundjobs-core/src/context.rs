@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::worker::{BlockingCall, Run};
@@ -97,7 +97,7 @@ impl JobContext {
     pub fn is_cancelled(&self) -> bool {
         let answer = self.run.cause().is_some();
         if !answer && let Some(looks) = self.looks_for_cancel() {
-            looks.store(true, Ordering::SeqCst);
+            looks.fetch_add(1, Ordering::SeqCst);
         }
         answer
     }
@@ -129,8 +129,8 @@ impl JobContext {
         self.run.cause().is_some()
     }
 
-    /// Becomes true when the handler asks whether it shall stop and it shall not; only under a kit.
-    pub(crate) fn looks_for_cancel(&self) -> Option<&Arc<AtomicBool>> {
+    /// How often the handler has asked whether it shall stop when it shall not; only under a kit.
+    pub(crate) fn looks_for_cancel(&self) -> Option<&Arc<AtomicUsize>> {
         self.run.looks_for_cancel.as_ref()
     }
 

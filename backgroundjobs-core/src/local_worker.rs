@@ -1,7 +1,7 @@
 //! [`LocalWorker`]: what a manager, or another worker, of this process knows of a worker here.
 
 use crate::store::{LeaseKey, Wake};
-use crate::{JobRecord, Kind, QueueName, Timestamp};
+use crate::{JobRecord, Kind, QueueName, Timestamp, WorkerId};
 
 /// A worker of this process, seen from outside. Every call is quick and does not block.
 pub(crate) trait LocalWorker: Send + Sync {
@@ -21,6 +21,7 @@ pub(crate) trait LocalWorker: Send + Sync {
 /// What one worker can say of one job.
 #[derive(Debug)]
 pub(crate) struct WorkerView {
+    pub(crate) worker: WorkerId,
     /// The slots of the job's queue, if it is served, and how many are taken.
     pub(crate) slots: Option<(usize, usize)>,
     /// The kinds it knows.

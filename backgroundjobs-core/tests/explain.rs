@@ -251,11 +251,11 @@ async fn not_served_here() {
     let id = producer.manager().enqueue_with(work("any"), elsewhere).await.expect("enqueued").id;
     let (reason, words) = scene.reason(id).await;
     let queue = QueueName::new("reports").expect("a name");
-    assert_eq!(reason, Reason::QueueNotServed { queue, served: vec!["default".into()] });
+    assert_eq!(reason, Reason::QueueNotServed { queue, served: vec!["default".into()], elsewhere: false });
     assert_eq!(
         words,
-        "no worker here serves the queue reports (served: default); another process may, or add \
-         options.queue(\"reports\", slots)"
+        "no worker here serves the queue reports (served: default); add options.queue(\"reports\", slots) to \
+         jobs with handlers"
     );
 
     #[derive(Serialize, Deserialize)]
@@ -266,7 +266,10 @@ async fn not_served_here() {
     let id = producer.manager().enqueue(Report).await.expect("enqueued").id;
     let (reason, words) = scene.reason(id).await;
     assert!(matches!(&reason, Reason::UnknownKind { known, .. } if *known == ["work"]), "{reason:?}");
-    assert!(words.starts_with("no worker here has a handler for report (known: work)"), "{words}");
+    assert!(
+        words == "no worker of its queue here has a handler for report (known: work); register one",
+        "{words}"
+    );
 }
 
 #[tokio::test]

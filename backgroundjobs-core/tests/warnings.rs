@@ -234,7 +234,9 @@ async fn a_stop_says_how_many_jobs_are_lost_with_the_process() {
     assert_eq!(report.left_waiting, 3);
     assert_eq!(
         lines.take(),
-        ["WARN the jobs are stopped, and jobs wait in a store that is lost with this process jobs=3 \
-          store=\"memory\""]
+        [
+            "WARN the jobs are stopped, and jobs wait in a store that only this program reaches: nobody runs them \
+          before its next start, and what is in memory is lost with the process jobs=3 store=\"memory\""
+        ]
     );
 }

@@ -6,6 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+/// A thread that has asked so often whether it shall stop does nothing else: it waits for that. One that asks
+/// between its steps is at work.
+const LOOKS_OF_ONE_THAT_WAITS: usize = 100;
+
 thread_local! {
     static CURRENT: RefCell<Current> = const { RefCell::new(Current { place: None, guards: Vec::new() }) };
 }
@@ -33,8 +37,8 @@ pub(crate) struct Waits {
 
 #[derive(Debug)]
 struct Thread {
-    /// Whether it has asked if it shall stop, so that it may be waiting for that.
-    looks_for_cancel: Option<Arc<AtomicBool>>,
+    /// How often it has asked whether it shall stop.
+    looks_for_cancel: Option<Arc<AtomicUsize>>,
 }
 
 impl Waits {
@@ -46,7 +50,8 @@ impl Waits {
     /// Whether a thread is at work for it that, as far as one can tell, waits for nothing.
     pub(crate) fn for_busy_thread(&self) -> bool {
         self.thread.lock().as_ref().is_some_and(|thread| {
-            !thread.looks_for_cancel.as_ref().is_some_and(|looks| looks.load(Ordering::SeqCst))
+            let looks = thread.looks_for_cancel.as_ref().map_or(0, |looks| looks.load(Ordering::SeqCst));
+            looks < LOOKS_OF_ONE_THAT_WAITS
         })
     }
 }
@@ -109,7 +114,7 @@ pub(crate) fn wait_for_cancel() {
 }
 
 /// Every guard that this thread is inside waits for another thread.
-pub(crate) fn wait_for_thread(looks_for_cancel: Option<&Arc<AtomicBool>>) {
+pub(crate) fn wait_for_thread(looks_for_cancel: Option<&Arc<AtomicUsize>>) {
     read(|current| {
         for waits in &current.guards {
             *waits.thread.lock() = Some(Thread { looks_for_cancel: looks_for_cancel.cloned() });

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 
 use crate::{BoxFuture, JobId, Kind, StoreOperation};
 
@@ -29,9 +29,9 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     fn waits_for_cancel(&self);
 
     /// Called inside a guard's poll when the handler waits for a call on the blocking pool: a thread is at
-    /// work, which the kit cannot see. `looks_for_cancel` becomes true when the thread asks whether it shall
-    /// stop, and may be waiting for that.
-    fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicBool>>);
+    /// work, which the kit cannot see. `looks_for_cancel` counts how often the thread asks whether it
+    /// shall stop: one that does nothing else waits for that.
+    fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicUsize>>);
 
     /// Called as the runtime comes to a point of interest; the runtime goes on when the future ends.
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()>;

@@ -16,6 +16,7 @@ impl BackgroundJobs {
     /// # Errors
     /// [`IdleError`]: not idle within `limit`, with what is left; or the store cannot count.
     pub async fn wait_until_idle(&self, limit: Duration) -> Result<(), IdleError> {
+        self.manager.prepare().await.map_err(IdleError::Store)?;
         let env = self.door.env();
         let deadline = env.now() + limit;
         loop {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{BackgroundJobs, Phase};
 use crate::JobState;
+use crate::limits::LAST_CALLS;
 use crate::readable::debug_is_text;
 use crate::worker::{JobStats, StopReport};
 
@@ -49,10 +50,18 @@ impl BackgroundJobs {
 
     /// Jobs that nobody will run: in a store that only this process can reach, without another worker for them.
     async fn left_waiting(&self) -> u64 {
-        if self.door.profile().poll_interval.is_some() || self.door.store().inspect().is_none() {
+        let (env, store) = (self.door.env(), self.door.store());
+        let is_reached_by_others = self.door.profile().poll_interval.is_some();
+        if is_reached_by_others || store.inspect().is_none() || !self.manager.is_prepared() {
             return 0;
         }
-        let counts = match self.count_unfinished().await {
+        let counted = tokio::select! {
+            biased;
+            counted = self.count_unfinished() => counted,
+            // A stop takes no longer for it; a count that is dropped changes nothing.
+            () = env.sleep(LAST_CALLS) => return 0,
+        };
+        let counts = match counted {
             Ok(counts) => counts,
             Err(error) => {
                 tracing::debug!(error = &error as &dyn std::error::Error, "could not count what is left");
@@ -66,7 +75,8 @@ impl BackgroundJobs {
             tracing::warn!(
                 jobs = left,
                 store = self.door.profile().name,
-                "the jobs are stopped, and jobs wait in a store that is lost with this process"
+                "the jobs are stopped, and jobs wait in a store that only this program reaches: nobody runs them before its \
+                 next start, and what is in memory is lost with the process"
             );
         }
         left

@@ -7,7 +7,7 @@ use super::explanation::{Explanation, PutOff, Reason};
 use super::store_manager::StoreManager;
 use crate::local_worker::{Holding, LocalWorker, WorkerView};
 use crate::store::StoreError;
-use crate::{FailureKind, JobId, JobRecord, JobState, JobSummary, Lease, Timestamp};
+use crate::{FailureKind, JobId, JobRecord, JobState, JobSummary, Lease, Timestamp, WorkerId};
 
 impl StoreManager {
     pub(super) async fn explain_job(&self, id: JobId) -> Result<Explanation, StoreError> {
@@ -55,24 +55,25 @@ impl StoreManager {
 
     /// Why no worker of this process takes it, if none does.
     fn unserved(&self, job: &JobRecord, views: &[WorkerView]) -> Option<Reason> {
-        let all = |names: fn(&WorkerView) -> &Vec<String>| {
-            let names: BTreeSet<String> = views.iter().flat_map(names).cloned().collect();
-            names.into_iter().collect()
-        };
+        let elsewhere = self.door().profile().poll_interval.is_some();
         let serving: Vec<&WorkerView> = views.iter().filter(|view| view.slots.is_some()).collect();
         let able: Vec<&&WorkerView> = serving.iter().filter(|view| view.knows(&job.kind)).collect();
         if able.is_empty() && self.is_stopped() {
             return Some(Reason::Stopped);
         }
-        if able.is_empty() && self.has_worker_to_start() {
+        if able.is_empty()
+            && self.has_worker_to_start()
+            && self.producing().is_run_here(&job.queue, &job.kind)
+        {
             return Some(Reason::NotStarted);
         }
         if serving.is_empty() {
-            let served = all(|view| &view.queues);
-            return Some(Reason::QueueNotServed { queue: job.queue.clone(), served });
+            let served = names(views.iter().flat_map(|view| &view.queues));
+            return Some(Reason::QueueNotServed { queue: job.queue.clone(), served, elsewhere });
         }
         if able.is_empty() {
-            return Some(Reason::UnknownKind { kind: job.kind.clone(), known: all(|view| &view.kinds) });
+            let known = names(serving.iter().flat_map(|view| &view.kinds));
+            return Some(Reason::UnknownKind { kind: job.kind.clone(), known, elsewhere });
         }
         if let Some(error) = able.iter().find_map(|view| view.claim_error.clone()) {
             return Some(Reason::StoreFails { error });
@@ -84,7 +85,13 @@ impl StoreManager {
     }
 }
 
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    names.collect::<BTreeSet<&String>>().into_iter().cloned().collect()
+}
+
 fn while_running(job: &JobRecord, views: Vec<WorkerView>, now: Timestamp) -> Reason {
+    let is_of_this_process = |worker: &WorkerId| views.iter().any(|view| view.worker == *worker);
+    let is_here = job.lease.as_ref().is_some_and(|lease| is_of_this_process(&lease.worker));
     match (views.into_iter().find_map(|view| view.holding), &job.lease) {
         (Some(Holding::ReadAhead), _) => Reason::ReadAhead,
         (Some(Holding::Ended), _) => Reason::Settling,
@@ -92,6 +99,7 @@ fn while_running(job: &JobRecord, views: Vec<WorkerView>, now: Timestamp) -> Rea
         (None, Some(Lease { worker, until, .. })) if *until <= now => {
             Reason::LeaseOver { worker: *worker, since: *until }
         }
+        (None, Some(_)) if is_here => Reason::ChangesHands,
         (None, Some(Lease { worker, until, .. })) => {
             Reason::ClaimedElsewhere { worker: *worker, until: *until }
         }

@@ -43,6 +43,8 @@ pub enum Reason {
     ReadAhead,
     /// Its handler has ended in this process, and the store has not been told yet.
     Settling,
+    /// A worker of this process is about to start it, or about to say how it ended.
+    ChangesHands,
     /// A worker outside this process has claimed it.
     ClaimedElsewhere {
         /// Which.
@@ -75,12 +77,14 @@ pub enum Reason {
     NotStarted,
     /// The jobs of this program were stopped.
     Stopped,
-    /// No worker of this process has a handler for its kind.
+    /// No worker of this process that serves its queue has a handler for its kind.
     UnknownKind {
         /// The kind.
         kind: Kind,
-        /// The kinds that have one.
+        /// The kinds that have one, of the workers that serve its queue.
         known: Vec<String>,
+        /// Whether another process can reach the store, and may have one.
+        elsewhere: bool,
     },
     /// No worker of this process serves its queue.
     QueueNotServed {
@@ -88,6 +92,8 @@ pub enum Reason {
         queue: QueueName,
         /// The queues that are served.
         served: Vec<String>,
+        /// Whether another process can reach the store, and may serve it.
+        elsewhere: bool,
     },
     /// Every slot that might run it is taken.
     NoFreeSlot {
@@ -160,6 +166,9 @@ impl fmt::Display for Reason {
             }
             Self::ReadAhead => f.write_str("it was claimed ahead here and waits for a free slot"),
             Self::Settling => f.write_str("its handler has ended here, and the store has not been told yet"),
+            Self::ChangesHands => {
+                f.write_str("a worker here is about to start it, or about to say how it ended")
+            }
             Self::ClaimedElsewhere { worker, until } => {
                 write!(f, "worker {worker}, which is not in this process, has it until {until} unless it renews")
             }
@@ -174,16 +183,18 @@ impl fmt::Display for Reason {
             ),
             Self::NotStarted => f.write_str("no worker was started here: call jobs.start().await"),
             Self::Stopped => f.write_str("the jobs of this program were stopped"),
-            Self::UnknownKind { kind, known } => write!(
+            Self::UnknownKind { kind, known, elsewhere } => write!(
                 f,
-                "no worker here has a handler for {kind} (known: {}); another process may, or register one",
-                list(known)
+                "no worker of its queue here has a handler for {kind} (known: {}); {}register one",
+                list(known),
+                hope(*elsewhere)
             ),
-            Self::QueueNotServed { queue, served } => write!(
+            Self::QueueNotServed { queue, served, elsewhere } => write!(
                 f,
-                "no worker here serves the queue {queue} (served: {}); another process may, or add \
-                 options.queue({queue:?}, slots)",
-                list(served)
+                "no worker here serves the queue {queue} (served: {}); {}add options.queue({queue:?}, slots) to \
+                 jobs with handlers",
+                list(served),
+                hope(*elsewhere)
             ),
             Self::NoFreeSlot { queue, slots } => {
                 write!(f, "no slot is free: all {slots} of queue {queue} are taken")
@@ -208,6 +219,10 @@ impl fmt::Display for PutOff {
             }
         }
     }
+}
+
+const fn hope(elsewhere: bool) -> &'static str {
+    if elsewhere { "another process may, or " } else { "" }
 }
 
 fn list(names: &[String]) -> String {

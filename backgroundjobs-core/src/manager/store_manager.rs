@@ -17,7 +17,7 @@ use crate::name::DEFAULT_QUEUE;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::store::{
-    CancelJobs, CancelStatus, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind, Wake, WakeHub,
+    CancelJobs, CancelStatus, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind, Wake,
 };
 use crate::store_door::StoreDoor;
 use crate::{Env, JobId, JobRecord, JobState, Kind, NewJob, Priority, QueueName, Timestamp, UniqueKey};
@@ -72,6 +72,11 @@ impl StoreManager {
         })
     }
 
+    /// Whether the store was prepared.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared.initialized()
+    }
+
     /// Prepares the store, once.
     pub(crate) async fn prepare(&self) -> Result<(), StoreError> {
         self.prepared.get_or_try_init(|| self.door.prepare()).await.copied()
@@ -80,6 +85,15 @@ impl StoreManager {
     /// From now on an enqueue is refused where nothing else can run the job.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Tells the workers of this process, those that it can reach, of a change.
+    pub(crate) fn wake(&self, wake: Wake<'_>) {
+        match (self.door.hub(), self.own_worker()) {
+            (Some(hub), _) => hub.announce(wake),
+            (None, Some(own)) => own.wake(wake),
+            (None, None) => {}
+        }
     }
 
     /// The worker of these jobs was started.
@@ -207,7 +221,7 @@ impl StoreManager {
 
     /// Puts finished jobs back and wakes whoever runs them.
     pub(crate) async fn requeue_all(&self, ids: &[JobId]) -> Result<Vec<RequeueStatus>, StoreError> {
-        let doubt = LookEverywhere(self.door.hub());
+        let doubt = LookEverywhere(self);
         let answers = self.door.requeue(ids).await?.jobs;
         doubt.resolve();
         let mut queues: Vec<&QueueName> = Vec::with_capacity(1);
@@ -218,16 +232,12 @@ impl StoreManager {
                 queues.push(queue);
             }
         }
-        for (hub, queue) in self.door.hub().into_iter().flat_map(|hub| queues.iter().map(move |it| (hub, it)))
-        {
-            hub.announce(Wake::Due { queue, delay: Duration::ZERO });
-        }
+        queues.iter().for_each(|queue| self.wake(Wake::Due { queue, delay: Duration::ZERO }));
         Ok(answers)
     }
 
     /// Tells this process's workers when the first of these jobs of each queue falls due.
     fn announce<'a>(&self, jobs: impl Iterator<Item = &'a NewJob>, store_now: Timestamp) {
-        let Some(hub) = self.door.hub() else { return };
         let mut due: Vec<(&QueueName, Duration)> = Vec::with_capacity(1);
         for job in jobs {
             let delay = job.run_at.instant(store_now).since(store_now);
@@ -237,7 +247,7 @@ impl StoreManager {
             }
         }
         for (queue, delay) in due {
-            hub.announce(Wake::Due { queue, delay });
+            self.wake(Wake::Due { queue, delay });
         }
     }
 }
@@ -294,14 +304,14 @@ impl JobManager for StoreManager {
 
     async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError> {
         self.prepare().await?;
+        let doubt = LookEverywhere(self);
         let statuses = self.door.cancel(&CancelJobs::new(self.env().now(), vec![id])).await?;
+        doubt.resolve();
         let status = statuses.first().copied().unwrap_or(CancelStatus::Unknown);
-        if let Some(hub) = self.door.hub() {
-            match status {
-                CancelStatus::Requested => hub.announce(Wake::CancelRequested(&[id])),
-                CancelStatus::Cancelled => hub.announce_progress(),
-                CancelStatus::Finished(_) | CancelStatus::Unknown => {}
-            }
+        match (status, self.door.hub()) {
+            (CancelStatus::Requested, _) => self.wake(Wake::CancelRequested(&[id])),
+            (CancelStatus::Cancelled, Some(hub)) => hub.announce_ended([id]),
+            _ => {}
         }
         Ok(status)
     }
@@ -342,21 +352,22 @@ impl Drop for Doubt<'_> {
     }
 }
 
-/// A call under way that may let jobs be claimed. If it is dropped, or answered with an error, that may have
+/// A call under way that may change what jobs wait or run. If it is dropped, or answered with an error, that may have
 /// happened all the same: then workers are told to look.
-pub(crate) struct LookEverywhere<'a>(pub(crate) Option<&'a WakeHub>);
+pub(crate) struct LookEverywhere<'a>(pub(crate) &'a StoreManager);
 
 impl LookEverywhere<'_> {
     /// The call was answered.
-    pub(crate) fn resolve(mut self) {
-        self.0 = None;
+    pub(crate) fn resolve(self) {
+        std::mem::forget(self);
     }
 }
 
 impl Drop for LookEverywhere<'_> {
     fn drop(&mut self) {
-        if let Some(hub) = self.0 {
-            hub.announce(Wake::Anything);
+        self.0.wake(Wake::Anything);
+        if let Some(hub) = self.0.door.hub() {
+            hub.announce_progress();
         }
     }
 }

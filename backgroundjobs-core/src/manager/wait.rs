@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::explanation::Explanation;
 use super::store_manager::StoreManager;
-use crate::store::{StoreError, WakeHub};
+use crate::store::{EndOf, StoreError};
 use crate::{JobId, JobState};
 
 /// Why a wait for a job ended without its end.
@@ -45,9 +45,10 @@ impl StoreManager {
         let failed = |source| WaitError::Store { id, source };
         self.prepare().await.map_err(failed)?;
         let deadline = env.now() + limit;
+        let end = self.door().hub().map(|hub| hub.end_of(id));
         loop {
-            // Before the look, so that what ends after it is heard.
-            let progress = self.door().hub().map(WakeHub::progress);
+            // Before the look, so that an end after it is heard.
+            let heard = end.as_ref().map(EndOf::heard);
             let job = self.door().get(&[id]).await.map_err(failed)?.pop().flatten();
             let job = job.ok_or(WaitError::Unknown { id })?;
             if job.state.is_final() {
@@ -55,11 +56,16 @@ impl StoreManager {
             }
             if env.now() >= deadline {
                 let explanation = Box::new(self.explain_job(id).await.map_err(failed)?);
+                if let Some(state) = explanation.job.as_ref().map(|job| job.state).filter(|it| it.is_final())
+                {
+                    // It has ended between the two looks.
+                    return Ok(state);
+                }
                 return Err(WaitError::TimedOut { limit, explanation });
             }
             let heard = async {
-                match progress {
-                    Some(progress) => progress.await,
+                match heard {
+                    Some(heard) => heard.await,
                     None => pending().await,
                 }
             };

@@ -8,6 +8,7 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::store_manager::StoreManager;
 use crate::limits::{OVERDUE_WARNING, UNSERVED_WARNING, WATCHED_PAIRS};
@@ -24,6 +25,20 @@ pub(super) struct Watch {
     unserved: Mutex<BTreeSet<Pair>>,
     overdue: Mutex<BTreeSet<Pair>>,
     after_stop: AtomicBool,
+    /// Ends the tasks, with the manager.
+    ended: CancellationToken,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.ended.cancel();
+    }
+}
+
+/// Warns of a pair once, and of so many pairs at most. Says whether to.
+fn is_first(warned: &Mutex<BTreeSet<Pair>>, pair: &Pair) -> bool {
+    let mut warned = warned.lock();
+    warned.len() < WATCHED_PAIRS && warned.insert(pair.clone())
 }
 
 impl StoreManager {
@@ -89,11 +104,20 @@ impl StoreManager {
         }
         drop(watched);
         let name = format!("watch {kind} in {queue}");
-        env.spawn(name, keep_watch(self.weak(), env.clone(), pair));
+        let (manager, ended, clock) = (self.weak(), self.watch().ended.clone(), env.clone());
+        let watch = async move {
+            tokio::select! {
+                biased;
+                () = ended.cancelled() => {}
+                () = keep_watch(manager, clock, pair) => {}
+            }
+        };
+        env.spawn(name, watch);
     }
 
     /// Warns if no worker of this process serves it still.
-    fn warn_if_unserved(&self, (queue, kind): &Pair) {
+    fn warn_if_unserved(&self, pair: &Pair) {
+        let (queue, kind) = pair;
         if self.is_served_here(queue, kind) || self.serves_queue_here(queue) {
             return;
         }
@@ -104,7 +128,7 @@ impl StoreManager {
         } else {
             "start jobs in this process, on the same store, that have its handler and its queue"
         };
-        if self.watch().unserved.lock().insert((queue.clone(), kind.clone())) {
+        if is_first(&self.watch().unserved, pair) {
             tracing::warn!(%kind, %queue, "jobs wait, and no worker here has served their queue for {UNSERVED_WARNING:?}: {what_to_do}");
         }
     }
@@ -125,7 +149,7 @@ impl StoreManager {
         if due + OVERDUE_WARNING > now {
             return Ok(Some(due + OVERDUE_WARNING));
         }
-        if self.watch().overdue.lock().insert(pair.clone()) {
+        if is_first(&self.watch().overdue, pair) {
             tracing::warn!(
                 %kind, %queue,
                 jobs = counts.total(&[JobState::Waiting]),

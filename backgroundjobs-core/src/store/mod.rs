@@ -28,8 +28,8 @@ pub use lease::{
 };
 pub use prune::{Keep, PruneJobs, PrunedJobs, Retention};
 pub use settle::{Outcome, SettleJobs, Settled, SettledJobs, Settlement};
-pub(crate) use wake::Wake;
 pub use wake::WakeHub;
+pub(crate) use wake::{EndOf, Wake};
 
 use crate::{JobId, JobRecord};
 

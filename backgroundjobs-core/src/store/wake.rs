@@ -1,10 +1,13 @@
 //! [`WakeHub`]: how a change made in this process reaches the workers of this process.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -24,8 +27,24 @@ pub struct WakeHub {
 #[derive(Default)]
 struct HubInner {
     workers: RwLock<Vec<Weak<dyn LocalWorker>>>,
-    /// Tells those who wait for jobs to end that some have.
+    /// Tells those who wait for idleness that jobs have ended.
     progress: Notify,
+    /// Those who wait for the end of one job. Looked up by id, and walked where nobody knows which ended.
+    waiting: Mutex<BTreeMap<JobId, Waiting>>,
+    waiting_for: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    ended: Arc<Notify>,
+    waiters: usize,
+}
+
+/// Waits for the end of one job; gives up its place when dropped.
+pub(crate) struct EndOf<'a> {
+    hub: &'a WakeHub,
+    id: JobId,
+    ended: Arc<Notify>,
 }
 
 /// A change that a worker may want to act on.
@@ -73,14 +92,55 @@ impl WakeHub {
         self.inner.workers.read().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Tells those who wait for jobs to end that some have.
-    pub(crate) fn announce_progress(&self) {
+    /// These jobs are over, or gone.
+    pub(crate) fn announce_ended(&self, ids: impl IntoIterator<Item = JobId>) {
+        if self.inner.waiting_for.load(Ordering::SeqCst) > 0 {
+            let waiting = self.inner.waiting.lock();
+            for waiting in ids.into_iter().filter_map(|id| waiting.get(&id)) {
+                waiting.ended.notify_waiters();
+            }
+        }
         self.inner.progress.notify_waiters();
+    }
+
+    /// Jobs may be over, and nobody knows which.
+    pub(crate) fn announce_progress(&self) {
+        self.inner.waiting.lock().values().for_each(|waiting| waiting.ended.notify_waiters());
+        self.inner.progress.notify_waiters();
+    }
+
+    /// Waits for the end of a job from now on: look whether it is over after this, and before the wait.
+    pub(crate) fn end_of(&self, id: JobId) -> EndOf<'_> {
+        let mut waiting = self.inner.waiting.lock();
+        let entry = waiting.entry(id).or_default();
+        entry.waiters += 1;
+        self.inner.waiting_for.fetch_add(1, Ordering::SeqCst);
+        EndOf { hub: self, id, ended: entry.ended.clone() }
     }
 
     /// Waits for the next announced progress; counts from this call on, even before it is polled.
     pub(crate) fn progress(&self) -> Notified<'_> {
         self.inner.progress.notified()
+    }
+}
+
+impl EndOf<'_> {
+    /// Ends when the job may be over; counts from this call on, even before it is polled.
+    pub(crate) fn heard(&self) -> Notified<'_> {
+        self.ended.notified()
+    }
+}
+
+impl Drop for EndOf<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.hub.inner.waiting.lock();
+        self.hub.inner.waiting_for.fetch_sub(1, Ordering::SeqCst);
+        if let Entry::Occupied(mut entry) = waiting.entry(self.id) {
+            entry.get_mut().waiters -= 1;
+            if entry.get().waiters == 0 {
+                entry.remove();
+            }
+        }
     }
 }
 

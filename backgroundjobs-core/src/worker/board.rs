@@ -42,6 +42,8 @@ struct Queue {
     buffer: VecDeque<ReadAhead>,
     /// The store may have a due job that this worker was not told of.
     look: bool,
+    /// It was paused while a claim is in flight.
+    paused_meanwhile: bool,
     /// When to look again at the latest, on the worker's clock.
     alarm: Option<Timestamp>,
     pace: Pace,
@@ -85,6 +87,7 @@ impl Board {
                 busy: 0,
                 buffer: VecDeque::new(),
                 look: true,
+                paused_meanwhile: false,
                 alarm: None,
                 pace: Pace::new(read_ahead, *slots),
             })
@@ -168,7 +171,8 @@ impl Board {
     }
 
     /// Takes in the answer to a claim, made by an idle slot of the queue `by` if it was one: that slot looks for
-    /// itself and is not to be woken. What comes back is to be released: the board was closed meanwhile.
+    /// itself and is not to be woken. What comes back is to be released: the board was closed, or the
+    /// queue paused, meanwhile.
     pub(super) fn supply(
         &self,
         demands: &[Demand],
@@ -181,10 +185,16 @@ impl Board {
         if state.closed {
             return supplies.into_iter().flat_map(|supply| supply.jobs).collect();
         }
-        let mut wake = Vec::with_capacity(demands.len());
+        let (mut wake, mut late) = (Vec::with_capacity(demands.len()), Vec::new());
         let mut for_claimer = false;
         for (demand, supply) in demands.iter().zip(supplies) {
             let queue = &mut state.queues[demand.index];
+            if std::mem::take(&mut queue.paused_meanwhile) {
+                // It may be resumed by now: the next claim will tell.
+                queue.look = true;
+                late.extend(supply.jobs);
+                continue;
+            }
             // A wake that came while the claim was in flight has set `look` or `alarm` already: they stay.
             queue.look |= supply.more;
             for_claimer |= queue.alarm_at(supply.next_look);
@@ -203,7 +213,7 @@ impl Board {
         if for_claimer {
             self.claimer.notify_one();
         }
-        Vec::new()
+        late
     }
 
     /// No claim is in flight any more and nothing is known of it.
@@ -291,11 +301,19 @@ impl Board {
         })
     }
 
-    /// Takes out everything that was read ahead for a queue: it is paused.
+    /// Takes out everything that was read ahead for a queue: the store says that it is paused.
     pub(super) fn take_queue(&self, name: &QueueName) -> Vec<ClaimedJob> {
+        self.state.lock().take_queue(name)
+    }
+
+    /// The same for a queue that is being paused right now: what a claim in flight brings for it goes back, too.
+    pub(super) fn pause(&self, name: &QueueName) -> Vec<ClaimedJob> {
         let mut state = self.state.lock();
-        let queue = state.queues.iter_mut().find(|queue| queue.name == *name);
-        queue.into_iter().flat_map(|queue| queue.buffer.drain(..)).map(|next| next.job).collect()
+        let claiming = state.claiming;
+        if let Some(queue) = state.queues.iter_mut().find(|queue| queue.name == *name) {
+            queue.paused_meanwhile |= claiming;
+        }
+        state.take_queue(name)
     }
 
     /// The slots of a queue and how many are taken, if it is served.
@@ -321,6 +339,11 @@ impl Board {
 }
 
 impl State {
+    fn take_queue(&mut self, name: &QueueName) -> Vec<ClaimedJob> {
+        let queue = self.queues.iter_mut().find(|queue| queue.name == *name);
+        queue.into_iter().flat_map(|queue| queue.buffer.drain(..)).map(|next| next.job).collect()
+    }
+
     fn begin_claim(&mut self, now: Timestamp) -> Option<Vec<Demand>> {
         // An alarm that has rung becomes a look, whatever else holds: one that stays in the past would wake the
         // claimer for ever.

@@ -29,7 +29,6 @@ mod view;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -254,11 +253,11 @@ impl Shared {
         runs
     }
 
-    /// A job of this queue falls due in this time: tells everyone of this process whom it concerns.
-    fn announce_due(&self, queue: &QueueName, delay: Duration) {
+    /// Tells everyone of this process whom a change concerns.
+    fn announce(&self, wake: Wake<'_>) {
         match self.door.hub() {
-            Some(hub) => hub.announce(Wake::Due { queue, delay }),
-            None => self.wake(Wake::Due { queue, delay }),
+            Some(hub) => hub.announce(wake),
+            None => self.wake(wake),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Shared;
 use crate::limits::{OVERDUE_WARNING, WATCHED_PAIRS};
-use crate::store::{CountJobs, JobFilter, StoreError};
+use crate::store::{CountJobs, JobCount, JobFilter, StoreError};
 use crate::{JobState, Kind, QueueName};
 
 /// Looks once a minute until the worker closes. For stores that other processes write to; where all jobs come
@@ -26,16 +26,23 @@ pub(super) async fn keep(shared: &Shared) {
 }
 
 async fn look(shared: &Shared, warned: &mut BTreeSet<(QueueName, Kind)>) -> Result<(), StoreError> {
-    let waiting = JobFilter::all().states([JobState::Waiting]);
-    let counts = shared.door.count(&CountJobs::new(shared.door.env().now(), waiting)).await?;
+    let unfinished = JobFilter::all().states([JobState::Waiting, JobState::Running]);
+    let counts = shared.door.count(&CountJobs::new(shared.door.env().now(), unfinished)).await?;
     let paused = shared.door.queues().await?;
     let is_paused =
         |queue: &QueueName| paused.iter().any(|facts| facts.queue == *queue && facts.paused_since.is_some());
-    for row in counts.rows {
+    // Somebody has claimed some of them, and is merely behind.
+    let is_claimed = |row: &JobCount| {
+        let same = |other: &&JobCount| other.queue == row.queue && other.kind == row.kind;
+        counts.rows.iter().filter(same).any(|other| other.state == JobState::Running)
+    };
+    for row in &counts.rows {
         let overdue =
             row.next_run_at.map(|due| counts.store_now.since(due)).filter(|it| *it >= OVERDUE_WARNING);
         let Some(overdue) = overdue else { continue };
-        if shared.is_served_here(&row.queue, &row.kind)
+        if row.state != JobState::Waiting
+            || is_claimed(row)
+            || shared.is_served_here(&row.queue, &row.kind)
             || is_paused(&row.queue)
             || warned.len() >= WATCHED_PAIRS
         {

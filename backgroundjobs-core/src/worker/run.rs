@@ -57,8 +57,8 @@ pub(crate) struct Run {
     /// Calls on the blocking pool that have not returned. They cannot be dropped, so the run lasts until then.
     blocking_calls: AtomicUsize,
     blocking_call_ended: Notify,
-    /// For a kit: a blocking call has asked whether it shall stop.
-    pub(crate) looks_for_cancel: Option<Arc<AtomicBool>>,
+    /// For a kit: how often a blocking call has asked whether it shall stop.
+    pub(crate) looks_for_cancel: Option<Arc<AtomicUsize>>,
 }
 
 impl Run {

@@ -13,8 +13,8 @@ use super::backoff::Backoff;
 use super::run::Run;
 use crate::failure::Failure;
 use crate::limits::{REFUSED_TRIES, SETTLE_BACKLOG, SETTLE_BATCH, STORE_RETRY_BASE};
-use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError};
-use crate::{FinishedRun, JobState, Timestamp};
+use crate::store::{LeaseKey, Outcome, SettleJobs, Settled, Settlement, StoreError, Wake};
+use crate::{FinishedRun, JobId, JobState, Timestamp};
 
 pub(super) struct Settler {
     state: Mutex<State>,
@@ -316,7 +316,7 @@ fn finished(run: &Run, outcome: &Outcome, state: JobState) -> FinishedRun {
 
 /// The store has answered: the leases are no longer renewed, and whoever waits for the changes hears of them.
 fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
-    let mut ended = 0;
+    let mut ended: Vec<JobId> = Vec::new();
     let mut runs = Vec::with_capacity(settlements.len());
     for (Settlement { lease, outcome }, answer) in settlements.iter().zip(answers) {
         let (queue, run) = shared.runs.let_go(*lease).unzip();
@@ -332,9 +332,10 @@ fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
         shared.stats.settled(outcome, state);
         match (state, queue) {
             (JobState::Waiting, Some(queue)) => {
-                shared.announce_due(shared.board.name(queue), outcome.delay());
+                let queue = shared.board.name(queue);
+                shared.announce(Wake::Due { queue, delay: outcome.delay() });
             }
-            _ if state.is_final() => ended += 1,
+            _ if state.is_final() => ended.push(lease.id),
             _ => {}
         }
         // What was read ahead and goes back has no run, and nobody hears of it.
@@ -344,11 +345,11 @@ fn answered(shared: &Shared, settlements: &[Settlement], answers: &[Settled]) {
         }
     }
     shared.runs.put_by(&mut runs);
-    if ended == 0 {
+    if ended.is_empty() {
         return;
     }
-    shared.upkeep.jobs_ended(ended);
+    shared.upkeep.jobs_ended(ended.len() as u64);
     if let Some(hub) = shared.door.hub() {
-        hub.announce_progress();
+        hub.announce_ended(ended);
     }
 }

@@ -20,12 +20,14 @@ pub struct StopReport {
     /// to an end of their own.
     pub interrupted: Vec<JobId>,
     /// Runs that would not end and could not be dropped: they block their thread. Their leases run out, then
-    /// the jobs run again.
+    /// the jobs run again. A tokio runtime waits for such threads when it is dropped, so `#[tokio::main]` does not
+    /// return before they do: end it by `Runtime::shutdown_timeout`, or the process by `std::process::exit`.
     pub still_running: Vec<LeftRunning>,
     /// Jobs whose outcome the store could not be told. Their leases run out, then they run again.
     pub unsettled: Vec<JobId>,
     /// Jobs that wait in a store that only this process can reach, and that no other worker of it serves: they
-    /// are lost when it ends. 0 on stores that outlive the process.
+    /// are lost with it, if the store is in memory. 0 on stores that other processes reach, and where the store
+    /// did not say within a second.
     pub left_waiting: u64,
     /// Parts of the worker that still wait for the store.
     pub calls_in_flight: Vec<&'static str>,

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::backoff::Backoff;
 use super::{Shared, leases};
 use crate::limits::{PRUNE_AT_MOST_EVERY, PRUNE_EVERY_SETTLES, UPKEEP_BATCH};
-use crate::store::{PruneJobs, RecoverJobs, RecoveredJob, Retention, StoreError};
+use crate::store::{PruneJobs, RecoverJobs, RecoveredJob, Retention, StoreError, Wake};
 use crate::{JobState, Timestamp};
 
 pub(super) struct Upkeep {
@@ -128,6 +128,11 @@ async fn recover(shared: &Shared, now: Timestamp) -> Result<(), StoreError> {
         Ok(reply) => reply,
         Err(error) => {
             shared.upkeep.state.lock().recover_at = Some(now);
+            // It may have been done all the same, and then jobs wait, or are over, that nobody was told of.
+            shared.announce(Wake::Anything);
+            if let Some(hub) = shared.door.hub() {
+                hub.announce_progress();
+            }
             return Err(error);
         }
     };
@@ -153,9 +158,9 @@ fn recovered(shared: &Shared, job: &RecoveredJob, delay: Duration) {
         }
     }
     if !state.is_final() {
-        shared.announce_due(queue, delay);
+        shared.announce(Wake::Due { queue, delay });
     } else if let Some(hub) = shared.door.hub() {
-        hub.announce_progress();
+        hub.announce_ended([*id]);
     }
 }
 

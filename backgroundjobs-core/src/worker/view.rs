@@ -20,8 +20,12 @@ impl LocalWorker for Shared {
                     self.cancel_run(&run, CancelCause::User);
                 }
             }
-            Wake::Anything => self.board.look_everywhere(),
-            Wake::Paused(queue) => self.release(self.board.take_queue(queue).iter().map(lease_of)),
+            Wake::Anything => {
+                self.board.look_everywhere();
+                // Held leases may be over, or runs to be cancelled.
+                self.runs.renew.notify_one();
+            }
+            Wake::Paused(queue) => self.release(self.board.pause(queue).iter().map(lease_of)),
         }
     }
 
@@ -36,6 +40,7 @@ impl LocalWorker for Shared {
     fn look(&self, job: &JobRecord) -> WorkerView {
         let queues = self.board.queues();
         WorkerView {
+            worker: self.id,
             slots: self.board.slots_of(&job.queue).filter(|_| !self.stopping.is_cancelled()),
             kinds: self.registry.names().iter().map(Kind::to_string).collect(),
             queues: queues.into_iter().map(|(queue, _)| queue.to_string()).collect(),

@@ -19,8 +19,8 @@ const HANDLER_PATIENCE: Duration = Duration::from_millis(100);
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long others wait in real time for a call on the blocking pool that does not return: it really works, most
-/// likely, and on a loaded machine slowly. One that asks whether it shall stop may be waiting for that, and has a
-/// handler's patience until it is told.
+/// likely, and on a loaded machine slowly. One that asks again and again whether it shall stop waits for that, and
+/// has a handler's patience until it is told.
 const THREAD_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long nothing at all may happen in real time.
@@ -66,8 +66,8 @@ impl StepSchedulerBuilder {
         self
     }
 
-    /// How long others wait in real time for a blocking handler that does not return and does not ask
-    /// whether it shall stop; 5 s unless given.
+    /// How long others wait in real time for a blocking handler that does not return and does not do
+    /// nothing but ask whether it shall stop; 5 s unless given.
     pub const fn thread_patience(mut self, patience: Duration) -> Self {
         self.limits.patience.thread = patience;
         self

@@ -46,7 +46,8 @@ impl Guard {
         match self.phase {
             Phase::New | Phase::Over => false,
             Phase::Inside => true,
-            Phase::Waiting => !self.given_up && !self.waits.any(),
+            // A thread at work goes on whatever else its handler waits for.
+            Phase::Waiting => !self.given_up && (self.waits.for_busy_thread() || !self.waits.any()),
         }
     }
 

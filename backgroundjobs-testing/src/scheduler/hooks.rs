@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicUsize;
 
 use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard};
 use tokio::task::coop::unconstrained;
@@ -30,7 +30,7 @@ impl Hooks for StepHooks {
         current::wait_for_cancel();
     }
 
-    fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicBool>>) {
+    fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicUsize>>) {
         current::wait_for_thread(looks_for_cancel);
     }
 
