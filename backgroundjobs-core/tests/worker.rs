@@ -99,13 +99,16 @@ async fn two_workers_on_one_store_share_the_work_and_run_each_job_once() {
 #[tokio::test]
 async fn a_store_that_announces_nothing_is_polled_and_own_retries_are_not_waited_for() {
     let (kit, log) = (TestKit::new(), Log::default());
-    let store = TroubledStore::deaf(MemoryStore::new());
-    let builder = BackgroundJobs::builder(|options| options.use_store(store))
+    let store = MemoryStore::new();
+    let elsewhere = TroubledStore::deaf(store.clone());
+    let builder = BackgroundJobs::builder(|options| options.use_store(TroubledStore::deaf(store)))
         .register_fn_with(log.clone(), handler)
         .retry(RetryPolicy::new().first(SECOND * 2));
     let jobs = kit.start(builder).await;
+    let elsewhere = BackgroundJobs::builder(|options| options.use_store(elsewhere).producer_only());
+    let elsewhere = kit.build(elsewhere);
     let _ = kit.advance(SECOND).await;
-    let _ = jobs.manager().enqueue(work("flaky", 0)).await.expect("enqueued");
+    let _ = elsewhere.manager().enqueue(work("flaky", 0)).await.expect("enqueued");
     let report = kit.advance(SECOND * 10).await;
     assert_eq!((report.retried, report.succeeded), (1, 1));
     let expected = [(5, "flaky".to_owned()), (7, "flaky".to_owned())];
