@@ -54,7 +54,8 @@ use crate::registry::Registry;
 use crate::store::{ClaimedJob, LeaseKey, Outcome, Retention, Settlement, Wake};
 use crate::store_door::StoreDoor;
 use crate::{
-    DrainProgress, FinishedRun, JobExecutor, JobManager, QueueName, RetryPolicy, Timestamp, WorkerId,
+    BackgroundJobManager, DrainProgress, FinishedRun, JobExecutor, JobManager, QueueName, RetryPolicy,
+    Timestamp, WorkerId,
 };
 
 /// What a worker is made of.
@@ -99,7 +100,7 @@ struct Shared {
     /// What the store answered to the last claim, if that failed.
     claim_error: Mutex<Option<String>>,
     /// No more claims.
-    stopping: CancellationToken,
+    stopping: AtomicBool,
     /// Every run is told to stop.
     interrupted: AtomicBool,
     slots_left: AtomicUsize,
@@ -121,7 +122,7 @@ impl Worker {
             deadlines: Deadlines::default(),
             stats: Stats::default(),
             claim_error: Mutex::default(),
-            stopping: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             slots_left: AtomicUsize::new(slots),
             closing: CancellationToken::new(),
@@ -184,7 +185,10 @@ fn spawn_slots(shared: &Arc<Shared>) -> Vec<TaskHandle> {
     for (index, (queue, slots)) in shared.board.queues().into_iter().enumerate() {
         for slot in 0..slots {
             let counted = CountSlot(shared.clone());
-            let task = async move { slot::work(&counted.0, index).await };
+            // In all that it runs, the worker's manager is the current one.
+            let manager = shared.surroundings.manager.clone();
+            let task =
+                async move { BackgroundJobManager::scope(manager, slot::work(&counted.0, index)).await };
             tasks.push(shared.door.env().spawn(format!("slot {queue}/{slot}"), task));
         }
     }
@@ -230,7 +234,7 @@ impl Shared {
     /// Ends claiming. What was read ahead is to be released.
     fn close_board(&self) -> Vec<ClaimedJob> {
         let left = self.board.close();
-        self.stopping.cancel();
+        self.stopping.store(true, Ordering::SeqCst);
         left
     }
 

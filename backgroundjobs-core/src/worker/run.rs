@@ -67,7 +67,7 @@ impl Run {
         job: ClaimedJob,
         started: Timestamp,
         deadline: Option<Timestamp>,
-        surroundings: Arc<Surroundings>,
+        surroundings: &Arc<Surroundings>,
     ) -> (Self, Payload) {
         let run = Self {
             looks_for_cancel: surroundings.env.hooks().map(|_| Arc::default()),
@@ -79,7 +79,7 @@ impl Run {
             metadata: job.metadata,
             started,
             deadline,
-            surroundings,
+            surroundings: surroundings.clone(),
             cause: AtomicU8::new(0),
             told: Notify::new(),
             ended: AtomicBool::new(false),
@@ -88,6 +88,32 @@ impl Run {
             blocking_call_ended: Notify::new(),
         };
         (run, job.args)
+    }
+
+    /// Makes this the run of another job of the same worker, in its memory, and answers the job's args. What all
+    /// runs of a worker have in common stays, whose count of owners every thread would write.
+    pub(super) fn reuse(
+        &mut self,
+        job: ClaimedJob,
+        started: Timestamp,
+        deadline: Option<Timestamp>,
+    ) -> Payload {
+        self.looks_for_cancel = self.surroundings.env.hooks().map(|_| Arc::default());
+        self.lease = lease_of(&job);
+        self.attempt = job.attempt();
+        self.max_attempts = job.max_attempts;
+        self.kind = job.kind;
+        self.queue = job.queue;
+        self.metadata = job.metadata;
+        self.started = started;
+        self.deadline = deadline;
+        self.cause = AtomicU8::new(0);
+        self.told = Notify::new();
+        self.ended = AtomicBool::new(false);
+        self.drop_now = Notify::new();
+        self.blocking_calls = AtomicUsize::new(0);
+        self.blocking_call_ended = Notify::new();
+        job.args
     }
 
     /// Tells the handler to stop, for the first cause that comes. Says whether this was it.
@@ -121,11 +147,12 @@ impl Run {
 
     /// The handler is gone.
     pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        // In one order with the look at whether the worker stops, which follows.
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// The handler had its time to stop: its slot drops it where it waits.

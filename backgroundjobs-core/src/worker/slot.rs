@@ -1,10 +1,7 @@
 //! A slot: a long-lived task that runs one job after another.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tracing::Instrument;
@@ -19,10 +16,9 @@ use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::{CatchPanic, catch_panic};
 use crate::env::{Checkpoint, Outside};
 use crate::executor::JobRun;
-use crate::manager::sync_scope;
 use crate::registry::Registration;
 use crate::store::{ClaimedJob, Outcome, Settlement};
-use crate::{JobContext, JobManager, Payload, Timestamp};
+use crate::{JobContext, Payload, Timestamp};
 
 /// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
 /// finds none asks the store, unless somebody does already.
@@ -83,8 +79,7 @@ async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) ->
     let registration = shared.registry.find(&job.kind);
     let timeout = registration.and_then(|registration| registration.timeout);
     let deadline = timeout.map(|timeout| started + timeout);
-    let (run, args) = Run::of(job, started, deadline, shared.surroundings.clone());
-    let run = shared.runs.shared(run);
+    let (run, args) = shared.runs.begin(job, started, deadline, &shared.surroundings);
     let circumstances = (registration, timeout);
     let (outcome, took) = run_to_outcome(shared, &run, args, circumstances).instrument(span).await;
     env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt }).await;
@@ -140,7 +135,7 @@ async fn run_to_outcome(
 /// The handler is gone: a stop may wait for it.
 fn end(shared: &Shared, run: &Run) {
     run.end();
-    if shared.stopping.is_cancelled() {
+    if shared.stopping.load(Ordering::SeqCst) {
         shared.runs.ended.notify_waiters();
     }
 }
@@ -148,10 +143,8 @@ fn end(shared: &Shared, run: &Run) {
 /// Runs the handler to its end, or until it had its time to stop; then its future is gone, and so are its
 /// calls on the blocking pool.
 async fn execute(shared: &Shared, run: &Arc<Run>, args: Payload) -> Ended {
-    let handler = CatchPanic::new(|| {
-        let future = shared.executor.execute(JobRun::new(args, JobContext::new(run.clone())));
-        InManager { manager: &shared.surroundings.manager, future }
-    });
+    let handler =
+        CatchPanic::new(|| shared.executor.execute(JobRun::new(args, JobContext::new(run.clone()))));
     let what = || Outside::Handler { id: run.lease.id, kind: run.kind.clone(), attempt: run.attempt };
     let mut handler = shared.door.env().outside(what, handler);
     let mut ended = tokio::select! {
@@ -193,20 +186,6 @@ fn warn_of_blocking(run: &Run) {
         "the blocking handler did not return when told to stop, and cannot be dropped; it is waited for: let \
          it look at ctx.is_cancelled() between its steps"
     );
-}
-
-/// Polls a handler with the worker's manager as the current one.
-struct InManager<'a, F> {
-    manager: &'a Arc<dyn JobManager>,
-    future: F,
-}
-
-impl<F: Future + Unpin> Future for InManager<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        sync_scope(self.manager.clone(), || Pin::new(&mut self.future).poll(cx))
-    }
 }
 
 /// The run's last word in the log.
