@@ -30,8 +30,7 @@ impl Payload {
         // would have to be found, copied and let go for each job.
         let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
         buffer.clear();
-        let text = serde_json::to_writer(&mut buffer, args)
-            .map(|()| str::from_utf8(&buffer).expect("serde_json writes UTF-8").into());
+        let text = serde_json::to_writer(&mut buffer, args).map(|()| json_text(&buffer));
         if buffer.capacity() <= KEPT_BUFFER {
             // A thread that ends keeps nothing.
             _ = BUFFER.try_with(|kept| kept.set(buffer));
@@ -69,6 +68,10 @@ impl Payload {
     pub fn decode<A: DeserializeOwned>(&self) -> Result<A, serde_json::Error> {
         serde_json::from_str(&self.0)
     }
+}
+
+fn json_text(written: &[u8]) -> Arc<str> {
+    str::from_utf8(written).expect("serde_json writes UTF-8").into()
 }
 
 impl fmt::Debug for Payload {
