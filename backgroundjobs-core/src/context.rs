@@ -124,6 +124,11 @@ impl JobContext {
         self.run.told_to_stop().await;
     }
 
+    /// As [`is_cancelled`](Self::is_cancelled), but unseen by a kit.
+    pub(crate) fn was_told_to_stop(&self) -> bool {
+        self.run.cause().is_some()
+    }
+
     /// Becomes true when the handler asks whether it shall stop and it shall not; only under a kit.
     pub(crate) fn looks_for_cancel(&self) -> Option<&Arc<AtomicBool>> {
         self.run.looks_for_cancel.as_ref()

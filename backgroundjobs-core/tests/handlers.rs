@@ -222,6 +222,30 @@ async fn a_blocking_function_can_see_that_it_shall_stop() {
     assert_eq!(text, "ran longer than its timeout of 1s: stopped halfway");
 }
 
+/// The pool has fewer threads than the queue has slots: a call that waits for one is not begun any more.
+#[test]
+fn a_blocking_function_that_is_cancelled_before_a_thread_is_free_does_not_run() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build();
+    runtime.expect("a runtime").block_on(async {
+        let (kit, gate, ran) = (impatient_kit(), Arc::new(Gate::default()), Log::default());
+        let (inside, log) = (gate.clone(), ran.clone());
+        let builder = builder().register_blocking(move |args: Greet, _| {
+            log.lock().push(args.name);
+            inside.pass();
+            Ok(())
+        });
+        let jobs = kit.start(builder).await;
+        jobs.manager().enqueue(greet("first")).await.expect("enqueued");
+        let second = jobs.manager().enqueue(greet("second")).await.expect("enqueued").id;
+        assert_eq!(kit.settle().await.claimed, 2);
+        jobs.manager().cancel(second).await.expect("answers");
+        gate.open();
+        kit.run(jobs.wait_until_idle(SECOND * 60)).await.expect("idle");
+        assert_eq!(*ran.lock(), ["first"]);
+        assert_eq!(record(&jobs, second).await.state, JobState::Cancelled);
+    });
+}
+
 #[tokio::test]
 async fn a_stop_names_a_blocking_function_that_will_not_end_and_touches_nothing_that_waits() {
     let (kit, gate, store) = (impatient_kit(), Arc::new(Gate::default()), MemoryStore::new());

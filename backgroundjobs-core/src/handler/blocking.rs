@@ -32,7 +32,11 @@ where
         let inside = context.clone();
         env.spawn_blocking(Box::new(move || {
             let manager = inside.manager().clone();
-            let result = catch_panic(|| crate::manager::sync_scope(manager, || function(args, inside)));
+            let result = if inside.was_told_to_stop() {
+                Ok(Err("told to stop before a thread of the blocking pool was free".into()))
+            } else {
+                catch_panic(|| crate::manager::sync_scope(manager, || function(args, inside)))
+            };
             // Nobody to tell when the run was dropped meanwhile; its slot still waits for the call.
             _ = answer.send(result);
             drop(call);
