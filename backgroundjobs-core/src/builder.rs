@@ -10,6 +10,7 @@ use crate::handler::{BlockingJob, ErasedHandler, FnJob, FnJobWith, ScopedJob, Ty
 use crate::jobs::{BackgroundJobs, Parts};
 use crate::limits::{DEFAULT_MAX_ATTEMPTS, MAX_SLOTS};
 use crate::manager::Producing;
+use crate::name::DEFAULT_QUEUE;
 use crate::options::{Options, default_slots};
 use crate::registry::{Registration, Registry};
 use crate::{
@@ -239,7 +240,7 @@ fn queues(
     let mut queues: Vec<(QueueName, usize)> = Vec::new();
     let reachable = store.is_none_or(|store| store.profile().poll_interval.is_some());
     for (name, slots) in named {
-        match QueueName::new(&name) {
+        match queue_name(&name) {
             Err(source) => problems.push(BuildProblem::Name { what: "queue", of: name, source }),
             Ok(queue) if queues.iter().any(|(known, _)| *known == queue) => {
                 problems.push(BuildProblem::QueueTwice { queue: name });
@@ -258,6 +259,11 @@ fn queues(
         queues.iter_mut().for_each(|(_, slots)| *slots = 0);
     }
     queues
+}
+
+/// The name of a queue; the default one as every job of it has it.
+fn queue_name(name: &str) -> Result<QueueName, NameError> {
+    if name == DEFAULT_QUEUE { Ok(QueueName::default_queue()) } else { QueueName::new(name) }
 }
 
 fn registrations(
@@ -304,8 +310,8 @@ fn registrations(
     registrations
 }
 
-fn kind(name: &str, of: &str, problems: &mut Vec<BuildProblem>) -> Option<Kind> {
-    Kind::new(name)
+fn kind(name: &'static str, of: &str, problems: &mut Vec<BuildProblem>) -> Option<Kind> {
+    Kind::of_static(name)
         .map_err(|source| problems.push(BuildProblem::Name { what: "kind", of: of.to_owned(), source }))
         .ok()
 }

@@ -138,9 +138,14 @@ impl JobContext {
         &self.run.surroundings.env
     }
 
-    /// The run has a call on the blocking pool until the answer is dropped.
-    pub(crate) fn blocking_call(&self) -> BlockingCall {
+    /// The run has a call on the blocking pool until the answer is dropped; none when it is too late for one.
+    pub(crate) fn begin_blocking_call(&self) -> Option<BlockingCall> {
         BlockingCall::begin(self.run.clone())
+    }
+
+    /// Whether it is too late for a call on the blocking pool.
+    pub(crate) fn is_closed_to_calls(&self) -> bool {
+        self.run.is_closed_to_calls()
     }
 }
 

@@ -1,7 +1,11 @@
 //! Names that are checked once, where they enter: kinds and queues.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::ptr;
 use std::sync::Arc;
 
 /// The longest name, in bytes.
@@ -54,6 +58,53 @@ fn check(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
+/// The text of a name, compared and hashed as text. One that the program has in its code is cloned without a
+/// count of clones, which would be memory that every thread writes several times for each job.
+#[derive(Clone)]
+enum Text {
+    Static(&'static str),
+    /// Boxed, so that a name is not larger for having two forms.
+    Shared(Arc<Box<str>>),
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Static(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        // Most names that meet are clones of one.
+        ptr::eq(&**self, &**other) || **self == **other
+    }
+}
+
+impl Eq for Text {}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if ptr::eq(&**self, &**other) { Ordering::Equal } else { (**self).cmp(&**other) }
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -61,7 +112,7 @@ macro_rules! name_type {
         /// 1 to 255 bytes of UTF-8 without control characters and without white space at its ends; compared
         /// byte for byte. Cloning is cheap.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// Checks `name` and keeps it.
@@ -70,7 +121,7 @@ macro_rules! name_type {
             /// [`NameError`] says what is wrong with it.
             pub fn new(name: impl AsRef<str>) -> Result<Self, NameError> {
                 check(name.as_ref())?;
-                Ok(Self(name.as_ref().into()))
+                Ok(Self(Text::Shared(Arc::new(name.as_ref().into()))))
             }
 
             /// The name as text.
@@ -88,7 +139,7 @@ macro_rules! name_type {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.0, f)
+                fmt::Debug::fmt(&*self.0, f)
             }
         }
 
@@ -133,14 +184,32 @@ pub(crate) const DEFAULT_QUEUE: &str = "default";
 impl QueueName {
     /// The queue that jobs go to when nothing names another: `default`.
     #[must_use]
-    pub fn default_queue() -> Self {
-        Self(DEFAULT_QUEUE.into())
+    pub const fn default_queue() -> Self {
+        Self(Text::Static(DEFAULT_QUEUE))
+    }
+}
+
+impl Kind {
+    /// As [`new`](Self::new), of a name in the program's code: cloning is free.
+    pub(crate) fn of_static(name: &'static str) -> Result<Self, NameError> {
+        check(name)?;
+        Ok(Self(Text::Static(name)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_its_text_wherever_that_lies() {
+        assert_eq!(size_of::<Kind>(), size_of::<&str>());
+        let (fixed, shared) = (Kind::of_static("mail").expect("a name"), Kind::new("mail").expect("a name"));
+        assert_eq!((&fixed, fixed.cmp(&shared)), (&shared, Ordering::Equal));
+        assert!(fixed < Kind::new("report").expect("a name"));
+        let kinds = std::collections::HashSet::from([fixed]);
+        assert!(kinds.contains(&shared) && kinds.contains("mail"));
+    }
 
     #[test]
     fn names_are_checked_where_they_enter() {

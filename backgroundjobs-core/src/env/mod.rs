@@ -86,6 +86,12 @@ impl Env {
         (0..count).map(|_| JobId::from_uuid(ids.next(now, rng))).collect()
     }
 
+    /// A new job id, made `now`.
+    pub(crate) fn job_id_at(&self, now: Timestamp) -> JobId {
+        let Chance { rng, ids } = &mut *self.inner.chance.lock();
+        JobId::from_uuid(ids.next(now, rng))
+    }
+
     pub(crate) fn claim_id(&self) -> ClaimId {
         ClaimId::from_uuid(self.uuid())
     }

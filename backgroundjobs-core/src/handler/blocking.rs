@@ -1,6 +1,6 @@
 //! Functions that block their thread, as handlers.
 
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot::{self, error::RecvError};
 
 use crate::catch_panic::catch_panic;
+use crate::manager::sync_scope;
 use crate::{BackgroundJob, JobArgs, JobContext, JobResult};
 
 /// A function that blocks its thread, as a handler: each run is a call on the blocking pool.
@@ -25,26 +26,30 @@ where
     F: Fn(A, JobContext) -> JobResult + Send + Sync + 'static,
 {
     async fn execute(&self, args: A, context: JobContext) -> JobResult {
+        if context.is_closed_to_calls() {
+            // Its time is over, and its slot is about to drop it here.
+            return pending().await;
+        }
         let (function, env) = (self.0.clone(), context.env().clone());
         let (answer, result) = oneshot::channel();
-        // Held by the thread, so that the run is not over before the call has returned, whoever still waits.
-        let call = context.blocking_call();
-        let inside = context.clone();
+        let (inside, span) = (context.clone(), tracing::Span::current());
         env.spawn_blocking(Box::new(move || {
-            let manager = inside.manager().clone();
+            // The run is not over before the call has returned, whoever still waits.
+            let Some(running) = inside.begin_blocking_call() else { return };
             let result = if inside.was_told_to_stop() {
                 Ok(Err("told to stop before a thread of the blocking pool was free".into()))
             } else {
-                catch_panic(|| crate::manager::sync_scope(manager, || function(args, inside)))
+                let manager = inside.manager().clone();
+                let call = || span.in_scope(|| sync_scope(manager, || function(args, inside)));
+                catch_panic(call)
             };
             // Nobody to tell when the run was dropped meanwhile; its slot still waits for the call.
-            _ = answer.send(result);
-            drop(call);
+            _ = answer.send((result, running));
         }));
         match returned(result, &context).await {
-            Ok(Ok(result)) => result,
+            Ok((Ok(result), _)) => result,
             // It has been reported where it happened; here it only goes on to where runs end.
-            Ok(Err(panic)) => resume_unwind(Box::new(panic)),
+            Ok((Err(panic), _)) => resume_unwind(Box::new(panic)),
             Err(_) => Err("the runtime shut down before the blocking handler was called".into()),
         }
     }

@@ -54,10 +54,7 @@ pub trait JobManagerExt: JobManager {
         options: EnqueueOptions,
     ) -> impl Future<Output = Result<Enqueued, EnqueueError>> + Send {
         let draft = draft(&args, options);
-        async move {
-            let enqueued = self.submit(vec![draft?]).await.map_err(|error| error.source)?;
-            Ok(enqueued[0])
-        }
+        async move { self.submit_one(draft?).await }
     }
 
     /// Enqueues a job for each args, in chunks of 1,000 (fewer where their args come to 16 MiB) that are stored

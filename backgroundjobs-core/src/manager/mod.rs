@@ -45,6 +45,16 @@ pub trait JobManager: fmt::Debug + Send + Sync + 'static {
     /// [`SubmitError`] names the first job that cannot be stored; then none was, unless the store cannot say.
     async fn submit(&self, jobs: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError>;
 
+    /// Stores one job; what the verbs for one job call. As [`submit`](Self::submit), which it calls unless a
+    /// manager has a shorter way.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; then it was not stored, unless the store cannot say.
+    async fn submit_one(&self, job: JobDraft) -> Result<Enqueued, EnqueueError> {
+        let enqueued = self.submit(vec![job]).await.map_err(|error| error.source)?;
+        Ok(enqueued[0])
+    }
+
     /// Cancels a job: one that waits is Cancelled at once; one that runs is asked to stop, at once in this
     /// process, within the renew interval (10 s) in another.
     ///

@@ -1,6 +1,7 @@
 //! The manager over a store: checks what comes in, stores it, wakes whoever runs it.
 
 use std::fmt;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -236,6 +237,32 @@ impl StoreManager {
         Ok(answers)
     }
 
+    /// Stores jobs that are checked, at least one, and tells whoever is to know of them.
+    async fn store_jobs(
+        &self,
+        mut now: Timestamp,
+        jobs: Vec<NewJob>,
+    ) -> Result<(InsertJobs, Vec<Inserted>), SubmitError> {
+        if !self.prepared.initialized() {
+            // Boxed, because it happens once and would make the future of every enqueue larger.
+            Box::pin(self.prepare()).await.map_err(|source| SubmitError {
+                index: 0,
+                source: EnqueueError::Prepare { kind: jobs[0].kind.to_string(), source },
+            })?;
+            now = self.env().now();
+        }
+        let request = InsertJobs::new(now, jobs);
+        let mut doubt = Doubt { manager: self, request: &request, resolved: false };
+        let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
+        doubt.resolved = true;
+        drop(doubt);
+        let new = request.jobs.iter().zip(&inserted.jobs).filter(|(_, answer)| **answer == Inserted::New);
+        let new = new.map(|(job, _)| job);
+        self.announce(new.clone(), inserted.store_now);
+        self.watch_over(new);
+        Ok((request, inserted.jobs))
+    }
+
     /// Tells this process's workers when the first of these jobs of each queue falls due.
     fn announce<'a>(&self, jobs: impl Iterator<Item = &'a NewJob>, store_now: Timestamp) {
         let mut due: Vec<(&QueueName, Duration)> = Vec::with_capacity(1);
@@ -249,6 +276,14 @@ impl StoreManager {
         for (queue, delay) in due {
             self.wake(Wake::Due { queue, delay });
         }
+    }
+}
+
+/// What an enqueue of the job `id` answers.
+fn enqueued(id: JobId, answer: Inserted) -> Enqueued {
+    match answer {
+        Inserted::New => Enqueued { id, is_new: true },
+        Inserted::Existing(id) => Enqueued { id, is_new: false },
     }
 }
 
@@ -266,7 +301,7 @@ fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
 impl JobManager for StoreManager {
     async fn submit(&self, drafts: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
         let without_id = drafts.iter().filter(|draft| draft.options.id.is_none()).count();
-        let mut now = self.env().now();
+        let now = self.env().now();
         let mut ids = self.env().job_ids(now, without_id).into_iter();
         let jobs = drafts
             .into_iter()
@@ -275,31 +310,19 @@ impl JobManager for StoreManager {
                 self.resolve(draft, &mut ids).map_err(|source| SubmitError { index, source })
             })
             .collect::<Result<Vec<NewJob>, SubmitError>>()?;
-        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
-        if !self.prepared.initialized() {
-            self.prepare().await.map_err(|source| SubmitError {
-                index: 0,
-                source: EnqueueError::Prepare { kind: first.kind.to_string(), source },
-            })?;
-            now = self.env().now();
+        if jobs.is_empty() {
+            return Ok(Vec::new());
         }
-        let request = InsertJobs::new(now, jobs);
-        let mut doubt = Doubt { manager: self, request: &request, resolved: false };
-        let inserted = self.door.insert(&request).await.map_err(|error| not_stored(&request.jobs, error))?;
-        doubt.resolved = true;
-        let new = request.jobs.iter().zip(&inserted.jobs).filter(|(_, answer)| **answer == Inserted::New);
-        let new = new.map(|(job, _)| job);
-        self.announce(new.clone(), inserted.store_now);
-        self.watch_over(new);
-        Ok(request
-            .jobs
-            .iter()
-            .zip(&inserted.jobs)
-            .map(|(job, answer)| match answer {
-                Inserted::New => Enqueued { id: job.id, is_new: true },
-                Inserted::Existing(id) => Enqueued { id: *id, is_new: false },
-            })
-            .collect())
+        let (request, inserted) = self.store_jobs(now, jobs).await?;
+        Ok(request.jobs.iter().zip(inserted).map(|(job, answer)| enqueued(job.id, answer)).collect())
+    }
+
+    async fn submit_one(&self, draft: JobDraft) -> Result<Enqueued, EnqueueError> {
+        let now = self.env().now();
+        let job = self.resolve(draft, &mut iter::from_fn(|| Some(self.env().job_id_at(now))))?;
+        let id = job.id;
+        let (_, inserted) = self.store_jobs(now, vec![job]).await.map_err(|error| error.source)?;
+        Ok(enqueued(id, inserted[0]))
     }
 
     async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError> {

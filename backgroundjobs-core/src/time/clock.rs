@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
@@ -45,15 +46,20 @@ pub struct SystemClock {
     shared: std::sync::Arc<Anchor>,
 }
 
-/// The latest pair of readings that `now` was derived from.
+/// What `now` is derived from.
 #[derive(Debug)]
-struct Anchor(Mutex<(Instant, Timestamp)>);
+struct Anchor {
+    /// The latest answer, in microseconds: no later one is before it.
+    last: AtomicI64,
+    /// The latest reading of both clocks, taken in the millisecond of the latest answer.
+    pair: Mutex<(Instant, Timestamp)>,
+}
 
 impl SystemClock {
     /// A clock that starts at the machine's present time.
     #[must_use]
     pub fn new() -> Self {
-        Self { shared: std::sync::Arc::new(Anchor(Mutex::new(read()))) }
+        Self { shared: std::sync::Arc::new(Anchor::at(read())) }
     }
 }
 
@@ -68,12 +74,40 @@ fn read() -> (Instant, Timestamp) {
     (Instant::now(), SystemTime::now().into())
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the one clock that reads the machine's")]
+fn read_wall() -> Timestamp {
+    SystemTime::now().into()
+}
+
 impl Anchor {
+    fn at(pair: (Instant, Timestamp)) -> Self {
+        Self { last: AtomicI64::new(pair.1.as_micros()), pair: Mutex::new(pair) }
+    }
+
     fn now(&self) -> Timestamp {
-        let mut last = self.0.lock();
-        let next = advance(*last, read());
-        *last = next;
-        next.1
+        self.quick_now(read_wall()).unwrap_or_else(|| self.exact_now(read))
+    }
+
+    /// The wall's word, unless it was set back or both clocks have not been read in this millisecond: one clock
+    /// and no lock, because every run of every slot asks for the time.
+    fn quick_now(&self, wall: Timestamp) -> Option<Timestamp> {
+        let micros = wall.as_micros();
+        let last = self.last.load(Ordering::Acquire);
+        if micros < last || micros.div_euclid(1_000) != last.div_euclid(1_000) {
+            return None;
+        }
+        let before = self.last.fetch_max(micros, Ordering::AcqRel);
+        (before <= micros).then_some(wall)
+    }
+
+    /// Reads both clocks and makes them the anchor.
+    fn exact_now(&self, read: impl FnOnce() -> (Instant, Timestamp)) -> Timestamp {
+        let mut pair = self.pair.lock();
+        let (instant, next) = advance(*pair, read());
+        // Since the anchor was set, others may have answered a later time.
+        let last = Timestamp::from_micros(self.last.fetch_max(next.as_micros(), Ordering::AcqRel));
+        *pair = (instant, next.max(last));
+        pair.1
     }
 }
 
@@ -122,5 +156,40 @@ mod tests {
         assert_eq!(set_back.1, wall + second, "the monotonic clock carries on");
         let set_forward = advance(set_back, (start + second * 2, wall + Duration::from_secs(3600)));
         assert_eq!(set_forward.1, wall + Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn the_wall_alone_is_believed_within_a_millisecond_of_a_reading_of_both_and_not_when_set_back() {
+        let (start, _) = read();
+        let wall = Timestamp::from_micros(1_700_000_000_000_000);
+        let (micro, second, hour) =
+            (Duration::from_micros(1), Duration::from_secs(1), Duration::from_secs(3600));
+        let anchor = Anchor::at((start, wall));
+        assert_eq!(anchor.quick_now(wall + micro * 900), Some(wall + micro * 900));
+        assert_eq!(anchor.quick_now(wall + micro * 899), None, "a microsecond back");
+        assert_eq!(anchor.quick_now(wall + micro * 1_000), None, "the next millisecond");
+        let stands = anchor.exact_now(|| (start + micro * 500, wall - hour));
+        assert_eq!(stands, wall + micro * 900, "never before the last answer");
+        let set_back = anchor.exact_now(|| (start + second, wall - hour));
+        assert!(set_back >= wall + second && set_back <= wall + second + micro * 1_000, "{set_back}");
+        assert_eq!(anchor.quick_now(wall - hour + second), None);
+        assert_eq!(anchor.exact_now(|| (start + second * 2, wall + hour)), wall + hour);
+    }
+
+    #[test]
+    fn no_thread_sees_it_step_back_behind_another() {
+        let (clock, latest) = (SystemClock::new(), AtomicI64::new(i64::MIN));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50_000 {
+                        let seen = latest.load(Ordering::SeqCst);
+                        let now = clock.now().as_micros();
+                        assert!(now >= seen, "{now} after {seen}");
+                        latest.fetch_max(now, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
     }
 }

@@ -131,7 +131,7 @@ fn hold(shared: &Shared, demand: &Demand, job: ClaimedJob) -> Option<ClaimedJob>
     if job.cancel_requested {
         let lease = lease_of(&job);
         // Never started, but it ends here: whoever hears of ends is told which job it was.
-        let (run, _) = Run::of(job, shared.door.env().now(), None, shared.surroundings.clone());
+        let (run, _) = Run::of(job, shared.door.env().now(), None, &shared.surroundings);
         run.end();
         shared.runs.start(&Arc::new(run));
         shared.settler.push(Settlement { lease, outcome: Outcome::Cancel { failure: None } });

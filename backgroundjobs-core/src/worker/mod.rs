@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::board::Board;
@@ -53,7 +54,8 @@ use crate::registry::Registry;
 use crate::store::{ClaimedJob, LeaseKey, Outcome, Retention, Settlement, Wake};
 use crate::store_door::StoreDoor;
 use crate::{
-    DrainProgress, FinishedRun, JobExecutor, JobManager, QueueName, RetryPolicy, Timestamp, WorkerId,
+    BackgroundJobManager, DrainProgress, FinishedRun, JobExecutor, JobManager, QueueName, RetryPolicy,
+    Timestamp, WorkerId,
 };
 
 /// What a worker is made of.
@@ -74,6 +76,8 @@ pub(crate) struct WorkerParts {
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     slots: Vec<TaskHandle>,
+    /// What it runs on; none under a kit without one.
+    runtime: Option<Handle>,
     /// The claimer, lease keeper, settler and so on.
     services: Vec<(&'static str, TaskHandle)>,
 }
@@ -98,7 +102,7 @@ struct Shared {
     /// What the store answered to the last claim, if that failed.
     claim_error: Mutex<Option<String>>,
     /// No more claims.
-    stopping: CancellationToken,
+    stopping: AtomicBool,
     /// Every run is told to stop.
     interrupted: AtomicBool,
     slots_left: AtomicUsize,
@@ -120,7 +124,7 @@ impl Worker {
             deadlines: Deadlines::default(),
             stats: Stats::default(),
             claim_error: Mutex::default(),
-            stopping: CancellationToken::new(),
+            stopping: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
             slots_left: AtomicUsize::new(slots),
             closing: CancellationToken::new(),
@@ -138,7 +142,9 @@ impl Worker {
             hub.join(Arc::downgrade(&worker));
         }
         tracing::debug!(worker = %shared.id, slots, "the worker starts");
-        Self { services: spawn_services(&shared), slots: spawn_slots(&shared), shared }
+        let services = spawn_services(&shared);
+        let slots = spawn_slots(&shared);
+        Self { services, slots, runtime: Handle::try_current().ok(), shared }
     }
 
     /// The worker as others of this process see it.
@@ -166,13 +172,17 @@ impl Worker {
         let wind_down = async move {
             // The grace, and then time for the store to hear of it.
             shared.sleep_until(Some(over)).await;
-            slots.iter().for_each(TaskHandle::abort);
+            // A slot that a blocking call holds still tells what that returns.
+            if !shared.runs.all_running().iter().any(|run| run.is_blocking()) {
+                slots.iter().for_each(TaskHandle::abort);
+            }
             shared.closing.cancel();
         };
+        // The drop may be outside the runtime that the worker runs on; if that is gone, so are the slots.
+        let _entered = self.runtime.as_ref().map(Handle::enter);
         if env.can_spawn() {
             env.spawn("wind-down", wind_down);
         } else {
-            self.slots.iter().for_each(TaskHandle::abort);
             self.shared.closing.cancel();
         }
     }
@@ -183,7 +193,10 @@ fn spawn_slots(shared: &Arc<Shared>) -> Vec<TaskHandle> {
     for (index, (queue, slots)) in shared.board.queues().into_iter().enumerate() {
         for slot in 0..slots {
             let counted = CountSlot(shared.clone());
-            let task = async move { slot::work(&counted.0, index).await };
+            // In all that it runs, the worker's manager is the current one.
+            let manager = shared.surroundings.manager.clone();
+            let task =
+                async move { BackgroundJobManager::scope(manager, slot::work(&counted.0, index)).await };
             tasks.push(shared.door.env().spawn(format!("slot {queue}/{slot}"), task));
         }
     }
@@ -229,7 +242,7 @@ impl Shared {
     /// Ends claiming. What was read ahead is to be released.
     fn close_board(&self) -> Vec<ClaimedJob> {
         let left = self.board.close();
-        self.stopping.cancel();
+        self.stopping.store(true, Ordering::SeqCst);
         left
     }
 

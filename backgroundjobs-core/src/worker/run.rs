@@ -24,6 +24,8 @@ pub(crate) enum CancelCause {
     Stop,
     /// The lease is lost: another worker may run the job.
     Lost,
+    /// A wrapper has answered for it without waiting for its blocking call.
+    GivenUp,
 }
 
 impl CancelCause {
@@ -34,6 +36,7 @@ impl CancelCause {
             Self::Timeout => "it ran out of time",
             Self::Stop => "the program stops",
             Self::Lost => "its lease was lost",
+            Self::GivenUp => "a wrapper did not wait for it",
         }
     }
 }
@@ -57,6 +60,8 @@ pub(crate) struct Run {
     /// Calls on the blocking pool that have not returned. They cannot be dropped, so the run lasts until then.
     blocking_calls: AtomicUsize,
     blocking_call_ended: Notify,
+    /// No call on the blocking pool begins any more.
+    closed_to_calls: AtomicBool,
     /// For a kit: how often a blocking call has asked whether it shall stop.
     pub(crate) looks_for_cancel: Option<Arc<AtomicUsize>>,
 }
@@ -67,7 +72,7 @@ impl Run {
         job: ClaimedJob,
         started: Timestamp,
         deadline: Option<Timestamp>,
-        surroundings: Arc<Surroundings>,
+        surroundings: &Arc<Surroundings>,
     ) -> (Self, Payload) {
         let run = Self {
             looks_for_cancel: surroundings.env.hooks().map(|_| Arc::default()),
@@ -79,15 +84,43 @@ impl Run {
             metadata: job.metadata,
             started,
             deadline,
-            surroundings,
+            surroundings: surroundings.clone(),
             cause: AtomicU8::new(0),
             told: Notify::new(),
             ended: AtomicBool::new(false),
             drop_now: Notify::new(),
             blocking_calls: AtomicUsize::new(0),
             blocking_call_ended: Notify::new(),
+            closed_to_calls: AtomicBool::new(false),
         };
         (run, job.args)
+    }
+
+    /// Makes this the run of another job of the same worker, in its memory, and answers the job's args. What all
+    /// runs of a worker have in common stays, whose count of owners every thread would write.
+    pub(super) fn reuse(
+        &mut self,
+        job: ClaimedJob,
+        started: Timestamp,
+        deadline: Option<Timestamp>,
+    ) -> Payload {
+        self.looks_for_cancel = self.surroundings.env.hooks().map(|_| Arc::default());
+        self.lease = lease_of(&job);
+        self.attempt = job.attempt();
+        self.max_attempts = job.max_attempts;
+        self.kind = job.kind;
+        self.queue = job.queue;
+        self.metadata = job.metadata;
+        self.started = started;
+        self.deadline = deadline;
+        self.cause = AtomicU8::new(0);
+        self.told = Notify::new();
+        self.ended = AtomicBool::new(false);
+        self.drop_now = Notify::new();
+        self.blocking_calls = AtomicUsize::new(0);
+        self.blocking_call_ended = Notify::new();
+        self.closed_to_calls = AtomicBool::new(false);
+        job.args
     }
 
     /// Tells the handler to stop, for the first cause that comes. Says whether this was it.
@@ -115,17 +148,19 @@ impl Run {
             2 => Some(CancelCause::Timeout),
             3 => Some(CancelCause::Stop),
             4 => Some(CancelCause::Lost),
+            5 => Some(CancelCause::GivenUp),
             _ => None,
         }
     }
 
     /// The handler is gone.
     pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Release);
+        // In one order with the look at whether the worker stops, which follows.
+        self.ended.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// The handler had its time to stop: its slot drops it where it waits.
@@ -138,9 +173,19 @@ impl Run {
         self.drop_now.notified().await;
     }
 
-    /// Whether a call on the blocking pool has not returned.
+    /// From now on no call on the blocking pool begins: what [`is_blocking`](Self::is_blocking) says after this
+    /// only falls.
+    pub(super) fn close_to_calls(&self) {
+        self.closed_to_calls.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_closed_to_calls(&self) -> bool {
+        self.closed_to_calls.load(Ordering::SeqCst)
+    }
+
+    /// Whether a call on the blocking pool has begun and its answer has not been taken.
     pub(super) fn is_blocking(&self) -> bool {
-        self.blocking_calls.load(Ordering::Acquire) > 0
+        self.blocking_calls.load(Ordering::SeqCst) > 0
     }
 
     /// Waits until every call on the blocking pool has returned. For one waiter: the run's slot.
@@ -165,15 +210,18 @@ impl Run {
 pub(crate) struct BlockingCall(Arc<Run>);
 
 impl BlockingCall {
-    pub(crate) fn begin(run: Arc<Run>) -> Self {
-        run.blocking_calls.fetch_add(1, Ordering::AcqRel);
-        Self(run)
+    /// None when it is too late to begin one.
+    pub(crate) fn begin(run: Arc<Run>) -> Option<Self> {
+        // Counted first, then looked: the slot closes first, then counts. So one of them sees the other.
+        run.blocking_calls.fetch_add(1, Ordering::SeqCst);
+        let call = Self(run);
+        (!call.0.is_closed_to_calls()).then_some(call)
     }
 }
 
 impl Drop for BlockingCall {
     fn drop(&mut self) {
-        self.0.blocking_calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.blocking_calls.fetch_sub(1, Ordering::SeqCst);
         self.0.blocking_call_ended.notify_one();
     }
 }

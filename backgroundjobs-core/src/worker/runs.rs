@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::run::Run;
-use crate::JobId;
+use crate::context::Surroundings;
 use crate::limits::{EARLY_CANCELS, SETTLE_BATCH};
-use crate::store::LeaseKey;
+use crate::store::{ClaimedJob, LeaseKey};
+use crate::{JobId, Payload, Timestamp};
 
 /// Every job this worker holds. Keys are independent of each other; nothing depends on their order.
 #[derive(Default)]
@@ -143,20 +144,24 @@ impl Runs {
         spare.extend(runs.drain(..room));
     }
 
-    /// The run in shared memory, used again where there is some.
-    pub(super) fn shared(&self, run: Run) -> Arc<Run> {
+    /// The run of a job that was claimed, and the job's args; in memory that is used again where there is some.
+    pub(super) fn begin(
+        &self,
+        job: ClaimedJob,
+        started: Timestamp,
+        deadline: Option<Timestamp>,
+        surroundings: &Arc<Surroundings>,
+    ) -> (Arc<Run>, Payload) {
         let spare = self.spare.lock().pop();
-        match spare {
-            Some(mut spare) => match Arc::get_mut(&mut spare) {
-                Some(place) => {
-                    *place = run;
-                    spare
-                }
-                // A handler's context has outlived it.
-                None => Arc::new(run),
-            },
-            None => Arc::new(run),
+        if let Some(mut spare) = spare
+            // Not where a handler's context has outlived its run.
+            && let Some(place) = Arc::get_mut(&mut spare)
+        {
+            let args = place.reuse(job, started, deadline);
+            return (spare, args);
         }
+        let (run, args) = Run::of(job, started, deadline, surroundings);
+        (Arc::new(run), args)
     }
 
     /// Whether this worker holds the claim.

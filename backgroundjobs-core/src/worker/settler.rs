@@ -52,6 +52,14 @@ struct Waiting {
     refused: u8,
 }
 
+impl State {
+    /// Answers whether somebody is still to be found who tells the store.
+    fn push(&mut self, settlement: Settlement) -> bool {
+        self.waiting.push_back(Waiting { settlement, refused: 0 });
+        self.in_flight.is_empty() && !self.is_nudged
+    }
+}
+
 impl Settler {
     pub(super) fn new(slots: usize) -> Self {
         Self {
@@ -65,11 +73,19 @@ impl Settler {
     /// Takes an outcome. While too many wait already, it tells the store of them first, or waits for whoever
     /// does, so that a store that is down does not fill the memory: the slot stays taken meanwhile.
     pub(super) async fn accept(&self, settlement: Settlement, shared: &Shared) -> Accepted {
-        let waited = !self.has_room();
-        if waited {
-            self.make_room(shared).await;
+        match self.push_if_room(settlement) {
+            Ok(to_be_told) => Accepted { waited: false, to_be_told },
+            Err(settlement) => {
+                self.make_room(shared).await;
+                Accepted { waited: true, to_be_told: self.push(settlement) }
+            }
         }
-        Accepted { waited, to_be_told: self.push(settlement) }
+    }
+
+    /// As [`push`](Self::push), unless too many wait: then the outcome comes back.
+    fn push_if_room(&self, settlement: Settlement) -> Result<bool, Settlement> {
+        let mut state = self.state.lock();
+        if state.waiting.len() < self.capacity { Ok(state.push(settlement)) } else { Err(settlement) }
     }
 
     fn has_room(&self) -> bool {
@@ -99,9 +115,7 @@ impl Settler {
     /// sees to it that somebody [`drive`](Self::drive)s or [`nudge`](Self::nudge)s.
     /// Answers whether that is still to be done.
     pub(super) fn push(&self, settlement: Settlement) -> bool {
-        let mut state = self.state.lock();
-        state.waiting.push_back(Waiting { settlement, refused: 0 });
-        state.in_flight.is_empty() && !state.is_nudged
+        self.state.lock().push(settlement)
     }
 
     /// Outcomes that are not in the store yet.

@@ -1,10 +1,8 @@
 //! A slot: a long-lived task that runs one job after another.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tracing::Instrument;
@@ -19,10 +17,9 @@ use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::{CatchPanic, catch_panic};
 use crate::env::{Checkpoint, Outside};
 use crate::executor::JobRun;
-use crate::manager::sync_scope;
 use crate::registry::Registration;
 use crate::store::{ClaimedJob, Outcome, Settlement};
-use crate::{JobContext, JobManager, Payload, Timestamp};
+use crate::{JobContext, Payload, Timestamp};
 
 /// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
 /// finds none asks the store, unless somebody does already.
@@ -83,8 +80,7 @@ async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) ->
     let registration = shared.registry.find(&job.kind);
     let timeout = registration.and_then(|registration| registration.timeout);
     let deadline = timeout.map(|timeout| started + timeout);
-    let (run, args) = Run::of(job, started, deadline, shared.surroundings.clone());
-    let run = shared.runs.shared(run);
+    let (run, args) = shared.runs.begin(job, started, deadline, &shared.surroundings);
     let circumstances = (registration, timeout);
     let (outcome, took) = run_to_outcome(shared, &run, args, circumstances).instrument(span).await;
     env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt }).await;
@@ -124,7 +120,8 @@ async fn run_to_outcome(
     }
     let circumstances = Circumstances {
         run,
-        cause: run.cause(),
+        cause: run.cause().filter(|cause| *cause != CancelCause::GivenUp),
+        is_stopping: shared.stopping.load(Ordering::SeqCst),
         policy: registration.and_then(|registration| registration.retry).unwrap_or(shared.retry),
         timeout,
         env,
@@ -140,7 +137,7 @@ async fn run_to_outcome(
 /// The handler is gone: a stop may wait for it.
 fn end(shared: &Shared, run: &Run) {
     run.end();
-    if shared.stopping.is_cancelled() {
+    if shared.stopping.load(Ordering::SeqCst) {
         shared.runs.ended.notify_waiters();
     }
 }
@@ -148,10 +145,8 @@ fn end(shared: &Shared, run: &Run) {
 /// Runs the handler to its end, or until it had its time to stop; then its future is gone, and so are its
 /// calls on the blocking pool.
 async fn execute(shared: &Shared, run: &Arc<Run>, args: Payload) -> Ended {
-    let handler = CatchPanic::new(|| {
-        let future = shared.executor.execute(JobRun::new(args, JobContext::new(run.clone())));
-        InManager { manager: &shared.surroundings.manager, future }
-    });
+    let handler =
+        CatchPanic::new(|| shared.executor.execute(JobRun::new(args, JobContext::new(run.clone()))));
     let what = || Outside::Handler { id: run.lease.id, kind: run.kind.clone(), attempt: run.attempt };
     let mut handler = shared.door.env().outside(what, handler);
     let mut ended = tokio::select! {
@@ -159,23 +154,14 @@ async fn execute(shared: &Shared, run: &Arc<Run>, args: Payload) -> Ended {
         ended = &mut handler => Some(ended),
         () = run.to_be_dropped() => None,
     };
-    if ended.is_none() && run.is_blocking() {
-        // It cannot be dropped, and nobody else may have the job before it has returned: the lease is renewed
-        // and the slot stays taken. What it returns counts.
-        warn_of_blocking(run);
-        tokio::select! {
-            biased;
-            late = &mut handler => ended = Some(late),
-            () = run.blocking_calls_ended() => tokio::select! {
-                biased;
-                late = &mut handler => ended = Some(late),
-                // Still nothing comes of it: a wrapper waits for something else.
-                () = std::future::ready(()) => {}
-            },
-        }
+    if ended.is_none() {
+        ended = last_words(run, &mut handler).await;
     }
+    run.close_to_calls();
     if run.is_blocking() {
-        // The answer is there a moment before the call is over; or a wrapper did not wait for it.
+        // A wrapper did not wait for it.
+        run.cancel(CancelCause::GivenUp);
+        warn_of_blocking(run);
         let returned = std::pin::pin!(run.blocking_calls_ended());
         shared.door.env().outside(what, returned).await;
     }
@@ -186,6 +172,26 @@ async fn execute(shared: &Shared, run: &Arc<Run>, args: Payload) -> Ended {
     }
 }
 
+/// What a handler answers after all that is to be dropped now. One on the blocking pool cannot be dropped, and
+/// nobody else may have the job before it has returned: the lease is renewed, the slot stays taken, and what it
+/// returns counts.
+async fn last_words<T>(run: &Run, mut handler: impl Future<Output = T> + Unpin) -> Option<T> {
+    run.close_to_calls();
+    if run.is_blocking() {
+        warn_of_blocking(run);
+    }
+    loop {
+        // Before the look at the handler: a call that is over now has left its answer there.
+        let is_blocking = run.is_blocking();
+        tokio::select! {
+            biased;
+            late = &mut handler => return Some(late),
+            () = ready(()), if !is_blocking => return None,
+            () = run.blocking_calls_ended() => {}
+        }
+    }
+}
+
 fn warn_of_blocking(run: &Run) {
     tracing::warn!(
         id = %run.lease.id,
@@ -193,20 +199,6 @@ fn warn_of_blocking(run: &Run) {
         "the blocking handler did not return when told to stop, and cannot be dropped; it is waited for: let \
          it look at ctx.is_cancelled() between its steps"
     );
-}
-
-/// Polls a handler with the worker's manager as the current one.
-struct InManager<'a, F> {
-    manager: &'a Arc<dyn JobManager>,
-    future: F,
-}
-
-impl<F: Future + Unpin> Future for InManager<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        sync_scope(self.manager.clone(), || Pin::new(&mut self.future).poll(cx))
-    }
 }
 
 /// The run's last word in the log.

@@ -1,11 +1,12 @@
 //! From how a run ended to what the store is told: the retry policy is applied here.
 
+use std::error::Error;
 use std::time::Duration;
 
 use super::run::{CancelCause, Run};
 use crate::failure::{Failure, FailureKind};
 use crate::store::Outcome;
-use crate::{Env, JobResult, RetryPolicy, Verdict};
+use crate::{EnqueueError, EnqueueManyError, Env, JobError, JobResult, RetryPolicy, Verdict};
 
 /// How a run ended.
 pub(super) enum Ended {
@@ -22,6 +23,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) run: &'a Run,
     /// Why it was told to stop, if it was.
     pub(super) cause: Option<CancelCause>,
+    /// Whether the program stops.
+    pub(super) is_stopping: bool,
     pub(super) policy: RetryPolicy,
     pub(super) timeout: Option<Duration>,
     pub(super) env: &'a Env,
@@ -48,6 +51,8 @@ pub(super) fn outcome(ended: Ended, at: &Circumstances<'_>) -> Outcome {
                     };
                 }
                 Verdict::RetryIn(delay) | Verdict::Snooze(delay) => (failure, Some(delay)),
+                // It wanted to enqueue and the stop did not let it: a clean stop costs no attempt.
+                Verdict::Retry if at.is_stopping && is_refused_by_stop(&error) => return Outcome::Release,
                 Verdict::Retry => (failure, None),
             }
         }
@@ -72,8 +77,20 @@ pub(super) fn outcome(ended: Ended, at: &Circumstances<'_>) -> Outcome {
             );
             retry_or_fail(Failure::new(FailureKind::Timeout, &*text), delay, at)
         }
-        Some(CancelCause::Stop) | None => retry_or_fail(failure, delay, at),
+        Some(CancelCause::Stop | CancelCause::GivenUp) | None => retry_or_fail(failure, delay, at),
     }
+}
+
+fn is_refused_by_stop(error: &JobError) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error.source());
+    while let Some(error) = next {
+        let many = error.downcast_ref::<EnqueueManyError>().map(|error| &error.source);
+        if let Some(EnqueueError::Stopped { .. }) = error.downcast_ref::<EnqueueError>().or(many) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn retry_or_fail(failure: Failure, delay: Option<Duration>, at: &Circumstances<'_>) -> Outcome {

@@ -1,5 +1,7 @@
 //! The worker as others of this process see it: they wake it, and ask what it does with a job.
 
+use std::sync::atomic::Ordering;
+
 use super::Shared;
 use super::claimer::lease_of;
 use super::run::CancelCause;
@@ -34,14 +36,14 @@ impl LocalWorker for Shared {
     }
 
     fn serves_queue(&self, queue: &QueueName) -> bool {
-        !self.stopping.is_cancelled() && self.board.slots_of(queue).is_some()
+        !self.stopping.load(Ordering::Acquire) && self.board.slots_of(queue).is_some()
     }
 
     fn look(&self, job: &JobRecord) -> WorkerView {
         let queues = self.board.queues();
         WorkerView {
             worker: self.id,
-            slots: self.board.slots_of(&job.queue).filter(|_| !self.stopping.is_cancelled()),
+            slots: self.board.slots_of(&job.queue).filter(|_| !self.stopping.load(Ordering::Acquire)),
             kinds: self.registry.names().iter().map(Kind::to_string).collect(),
             queues: queues.into_iter().map(|(queue, _)| queue.to_string()).collect(),
             claim_error: self.claim_error.lock().clone(),

@@ -51,10 +51,10 @@ impl State {
     /// running job, which a claim that is not repeated never pays for.
     fn jobs_of_claim(&self, request: &ClaimJobs) -> Vec<JobId> {
         let mut found = Vec::new();
-        for (_, id) in &self.index.leases {
-            let job = &self.jobs[id];
+        for (_, id) in self.index.leases.iter() {
+            let job = &self.jobs[&id];
             if job.lease().is_some_and(|lease| lease.claim_id == request.claim_id) {
-                found.push((Reverse(job.priority), job.run_at, *id));
+                found.push((Reverse(job.priority), job.run_at, id));
             }
         }
         found.sort_unstable();

@@ -1,6 +1,5 @@
 //! A long random walk over every operation, after each step of which the indexes are compared with the jobs.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backgroundjobs_core::{
@@ -10,6 +9,7 @@ use backgroundjobs_core::{
 
 use super::fixture::{at, claim_of, id, job, kind, queue};
 use super::job::Stage;
+use super::moments::Moments;
 use super::{Prepared, State};
 
 const STEPS: u32 = 5_000;
@@ -111,7 +111,7 @@ impl Walk {
     fn some_lease(&mut self) -> LeaseKey {
         let count = self.state.index.leases.len() as u64;
         let nth = self.below(count.max(1)) as usize;
-        let id = self.state.index.leases.iter().nth(nth).map_or(id(0), |(_, id)| *id);
+        let id = self.state.index.leases.iter().nth(nth).map_or(id(0), |(_, id)| id);
         let generation = self.state.jobs.get(&id).map_or(0, |job| job.generation);
         LeaseKey { id, generation: generation.saturating_sub(u64::from(self.below(5) == 0)) }
     }
@@ -160,7 +160,7 @@ fn check(state: &State) {
     let in_lanes = index.lanes.groups().map(|group| group.waiting()).sum::<usize>();
     assert_eq!((waiting, waiting), (in_state(JobState::Waiting), in_lanes as u64));
     assert_eq!((running, running), (in_state(JobState::Running), index.leases.len() as u64));
-    let ended = index.ended.iter().map(BTreeSet::len).sum::<usize>();
+    let ended = index.ended.iter().map(Moments::len).sum::<usize>();
     let counted: u64 = JobState::ALL.into_iter().filter(|state| state.is_final()).map(in_state).sum();
     assert_eq!((over, over), (counted, ended as u64));
     assert!(index.lanes.groups().all(|group| group.counts.iter().sum::<u64>() > 0));

@@ -1,15 +1,11 @@
 //! [`Index`]: where each job is found, and the one function that moves a job from one state to another.
 
-use std::collections::BTreeSet;
-
 use backgroundjobs_core::{JobId, JobState, KeyHold, Step, Timestamp};
 
 use super::job::{Job, Stage};
 use super::keys::Keys;
 use super::lanes::Lanes;
-
-/// An instant, and at it jobs in the order of their ids: no two jobs share an entry.
-pub(super) type Moment = (Timestamp, JobId);
+use super::moments::Moments;
 
 /// Every way to a job but its id. What lies where follows from the jobs alone.
 #[derive(Debug, Default)]
@@ -17,9 +13,9 @@ pub(super) struct Index {
     /// Waiting jobs by when they are due, and how many jobs there are of each sort.
     pub(super) lanes: Lanes,
     /// Running jobs by the end of their lease.
-    pub(super) leases: BTreeSet<Moment>,
+    pub(super) leases: Moments,
     /// Finished jobs by when they ended, one set for each state; those of the other states stay empty.
-    pub(super) ended: [BTreeSet<Moment>; JobState::ALL.len()],
+    pub(super) ended: [Moments; JobState::ALL.len()],
     pub(super) keys: Keys,
 }
 
@@ -70,7 +66,7 @@ impl Index {
 
     /// The earliest end of a lease.
     pub(super) fn next_expiry(&self) -> Option<Timestamp> {
-        self.leases.first().map(|(until, _)| *until)
+        self.leases.first().map(|(until, _)| until)
     }
 
     fn take_out(&mut self, id: JobId, job: &Job) {

@@ -6,12 +6,12 @@
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, btree_set};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::iter;
 
 use backgroundjobs_core::{JobId, JobState, Kind, Priority, QueueName, Timestamp};
 
-use super::index::Moment;
+use super::moments::{self, Moment, Moments};
 
 const LEVELS: usize = Priority::HIGHEST.level() as usize + 1;
 
@@ -39,7 +39,7 @@ pub(super) struct Group {
     /// How many there are in each state.
     pub(super) counts: [u64; JobState::ALL.len()],
     /// What is waiting, by priority.
-    lanes: [BTreeSet<Moment>; LEVELS],
+    lanes: [Moments; LEVELS],
 }
 
 /// Which group; good for as long as it has jobs.
@@ -163,51 +163,51 @@ impl Group {
         Self { queue, kind, counts: Default::default(), lanes: Default::default() }
     }
 
-    pub(super) fn lane_mut(&mut self, priority: Priority) -> &mut BTreeSet<Moment> {
+    pub(super) fn lane_mut(&mut self, priority: Priority) -> &mut Moments {
         &mut self.lanes[usize::from(priority.level())]
     }
 
     #[cfg(test)]
-    pub(super) fn lane(&self, priority: Priority) -> &BTreeSet<Moment> {
+    pub(super) fn lane(&self, priority: Priority) -> &Moments {
         &self.lanes[usize::from(priority.level())]
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.lanes.iter().map(BTreeSet::len).sum()
+        self.lanes.iter().map(Moments::len).sum()
     }
 
     /// When the first waiting job is due, of any priority.
     pub(super) fn next_run_at(&self) -> Option<Timestamp> {
-        self.lanes.iter().filter_map(BTreeSet::first).map(|(run_at, _)| *run_at).min()
+        self.lanes.iter().filter_map(Moments::first).map(|(run_at, _)| run_at).min()
     }
 }
 
 /// Adds the due jobs of lanes of one priority to `due`, by `run_at` and id, until it has `limit` of them.
 fn merge_due<'a>(
-    lanes: impl Iterator<Item = &'a BTreeSet<Moment>>,
+    lanes: impl Iterator<Item = &'a Moments>,
     now: Timestamp,
     limit: usize,
     due: &mut Vec<JobId>,
 ) {
-    let is_due = |(run_at, _): &&Moment| *run_at <= now;
+    let is_due = |(run_at, _): &Moment| *run_at <= now;
     let mut lanes = lanes.filter(|lane| lane.first().as_ref().is_some_and(is_due)).peekable();
     let Some(first) = lanes.next() else { return };
     if lanes.peek().is_none() {
         // Most claims find one kind due, which needs no merging.
         let left = limit.saturating_sub(due.len());
-        due.extend(first.iter().take_while(is_due).take(left).map(|(_, id)| *id));
+        due.extend(first.iter().take_while(is_due).take(left).map(|(_, id)| id));
         return;
     }
-    let mut rests: Vec<_> = iter::once(first).chain(lanes).map(BTreeSet::iter).collect();
-    let head = |(from, rest): (usize, &mut btree_set::Iter<'a, Moment>)| Some(Reverse((*rest.next()?, from)));
+    let mut rests: Vec<_> = iter::once(first).chain(lanes).map(Moments::iter).collect();
+    let head = |(from, rest): (usize, &mut moments::Iter<'a>)| Some(Reverse((rest.next()?, from)));
     let mut heads: BinaryHeap<_> = rests.iter_mut().enumerate().filter_map(head).collect();
     while due.len() < limit {
         let Some(mut head) = heads.peek_mut() else { return };
         let Reverse(((_, id), from)) = *head;
         due.push(id);
         match rests[from].next().filter(is_due) {
-            Some(next) => *head = Reverse((*next, from)),
+            Some(next) => *head = Reverse((next, from)),
             None => drop(PeekMut::pop(head)),
         }
     }

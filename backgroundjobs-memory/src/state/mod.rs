@@ -17,6 +17,7 @@ mod inspect;
 mod job;
 mod keys;
 mod lanes;
+mod moments;
 mod prune;
 mod recover;
 mod settle;

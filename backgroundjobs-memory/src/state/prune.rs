@@ -29,7 +29,7 @@ impl State {
     /// `None` if time alone never lets it go.
     fn next_to_go(&self, state: JobState, keep: Keep, now: Timestamp) -> Option<(Timestamp, JobId)> {
         let ended = &self.index.ended[state as usize];
-        let (finished_at, id) = *ended.first()?;
+        let (finished_at, id) = ended.first()?;
         if keep.max_count.is_some_and(|count| ended.len() as u64 > count) {
             return Some((now, id));
         }

@@ -14,7 +14,7 @@ impl State {
         let mut jobs = Vec::new();
         while jobs.len() < request.limit as usize {
             match self.index.leases.first() {
-                Some(&(until, id)) if until <= now => jobs.push(self.recover_one(id, request, now)),
+                Some((until, id)) if until <= now => jobs.push(self.recover_one(id, request, now)),
                 _ => break,
             }
         }
