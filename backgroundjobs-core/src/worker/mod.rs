@@ -105,6 +105,8 @@ struct Shared {
     stopping: AtomicBool,
     /// Every run is told to stop.
     interrupted: AtomicBool,
+    /// The runs that a stop has told.
+    told_by_stop: Mutex<Vec<LeaseKey>>,
     slots_left: AtomicUsize,
     /// The services end.
     closing: CancellationToken,
@@ -126,6 +128,7 @@ impl Worker {
             claim_error: Mutex::default(),
             stopping: AtomicBool::new(false),
             interrupted: AtomicBool::new(false),
+            told_by_stop: Mutex::default(),
             slots_left: AtomicUsize::new(slots),
             closing: CancellationToken::new(),
             door: parts.door,

@@ -64,10 +64,11 @@ impl Worker {
         let unstarted = shared.close_board();
         shared.release(unstarted.iter().map(super::claimer::lease_of));
         let mut settled_by = (env.now() + drain).max(env.now() + LAST_CALLS);
-        let mut interrupted: Vec<LeaseKey> = Vec::new();
         let drained = env.now() + drain;
         if !handlers_ended_by(shared, drained, DrainStep::Finishing, drained).await {
-            interrupted = shared.interrupt().iter().map(|run| run.lease).collect();
+            // A stop that goes on after a dropped one has told some before.
+            let told: Vec<LeaseKey> = shared.interrupt().iter().map(|run| run.lease).collect();
+            shared.told_by_stop.lock().extend(told);
             // `interrupt` has set the deadline by which the handlers are dropped; one that can be dropped is
             // gone right after.
             let gone_by = env.now() + grace + grace.max(LAST_CALLS);
@@ -86,6 +87,7 @@ impl Worker {
         let calls_in_flight = self.calls_in_flight(still_running.len()).await;
         progress(shared, DrainStep::Done, still_running.len(), env.now());
         let unsettled = shared.settler.unsettled().into_iter().map(|lease| lease.id).collect();
+        let interrupted = shared.told_by_stop.lock().clone();
         let stuck = |lease: &LeaseKey| still_running.iter().any(|left| left.id == lease.id);
         let finished = running.iter().filter(|lease| !interrupted.contains(lease) && !stuck(lease)).count();
         let interrupted =
