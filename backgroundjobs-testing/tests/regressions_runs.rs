@@ -172,7 +172,6 @@ async fn a_late_result_counts_after_a_drop_without_stop() {
     let id = manager.enqueue(work("stuck")).await.expect("enqueued").id;
     assert_eq!(kit.settle().await.claimed, 1);
     drop(jobs);
-    // Beyond grace and wind-down; the lease of 30 s stands.
     _ = kit.advance(SECOND * 12).await;
     gate.open();
     block(Duration::from_millis(100));
@@ -342,8 +341,7 @@ async fn a_blocking_handler_that_looks_between_its_steps_is_waited_for() {
                 if ctx.is_cancelled() {
                     return Err("told to stop".into());
                 }
-                // A step that computes something.
-                block(Duration::from_millis(250));
+                    block(Duration::from_millis(250));
             }
             Ok(())
         })
@@ -376,7 +374,6 @@ fn a_drop_outside_the_runtime_hands_back_too() {
     let (jobs, id) = runtime.block_on(async {
         let builder = builder().register_fn(|_: Work, ctx: JobContext| async move {
             ctx.cancelled().await;
-            // To come to an end, well within the grace of 5 s.
             ctx.sleep(Duration::from_millis(50)).await;
             Err("told to stop".into())
         });
