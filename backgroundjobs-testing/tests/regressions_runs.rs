@@ -341,7 +341,7 @@ async fn a_blocking_handler_that_looks_between_its_steps_is_waited_for() {
                 if ctx.is_cancelled() {
                     return Err("told to stop".into());
                 }
-                    block(Duration::from_millis(250));
+                block(Duration::from_millis(250));
             }
             Ok(())
         })
