@@ -223,7 +223,7 @@ fn only_store(
             if profile.poll_interval == Some(Duration::ZERO) {
                 problems.push(BuildProblem::ZeroPoll { store: profile.name });
             }
-            if profile.poll_interval.is_none() && store.local_hub().is_none() {
+            if !profile.is_shared() && store.local_hub().is_none() {
                 problems.push(BuildProblem::DeafStore { store: profile.name });
             }
         }
@@ -238,7 +238,7 @@ fn queues(
     problems: &mut Vec<BuildProblem>,
 ) -> Vec<(QueueName, usize)> {
     let mut queues: Vec<(QueueName, usize)> = Vec::new();
-    let reachable = store.is_none_or(|store| store.profile().poll_interval.is_some());
+    let reachable = store.is_none_or(|store| store.profile().is_shared());
     for (name, slots) in named {
         match queue_name(&name) {
             Err(source) => problems.push(BuildProblem::Name { what: "queue", of: name, source }),

@@ -51,8 +51,7 @@ impl BackgroundJobs {
     /// Jobs that nobody will run: in a store that only this process can reach, without another worker for them.
     async fn left_waiting(&self) -> u64 {
         let (env, store) = (self.door.env(), self.door.store());
-        let is_reached_by_others = self.door.profile().poll_interval.is_some();
-        if is_reached_by_others || store.inspect().is_none() || !self.manager.is_prepared() {
+        if self.door.profile().is_shared() || store.inspect().is_none() || !self.manager.is_prepared() {
             return 0;
         }
         let counted = tokio::select! {

@@ -55,7 +55,7 @@ impl StoreManager {
 
     /// Why no worker of this process takes it, if none does.
     fn unserved(&self, job: &JobRecord, views: &[WorkerView]) -> Option<Reason> {
-        let elsewhere = self.door().profile().poll_interval.is_some();
+        let elsewhere = self.door().profile().is_shared();
         let serving: Vec<&WorkerView> = views.iter().filter(|view| view.slots.is_some()).collect();
         let able: Vec<&&WorkerView> = serving.iter().filter(|view| view.knows(&job.kind)).collect();
         if able.is_empty() && self.is_stopped() {

@@ -50,6 +50,9 @@ pub trait JobManager: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`EnqueueError`]; then it was not stored, unless the store cannot say.
+    ///
+    /// # Panics
+    /// When a manager's `submit` takes the job and answers nothing for it.
     async fn submit_one(&self, job: JobDraft) -> Result<Enqueued, EnqueueError> {
         let enqueued = self.submit(vec![job]).await.map_err(|error| error.source)?;
         Ok(enqueued[0])

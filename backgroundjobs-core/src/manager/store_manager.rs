@@ -243,7 +243,7 @@ impl StoreManager {
         mut now: Timestamp,
         jobs: Vec<NewJob>,
     ) -> Result<(InsertJobs, Vec<Inserted>), SubmitError> {
-        if !self.prepared.initialized() {
+        if !self.is_prepared() {
             // Boxed, because it happens once and would make the future of every enqueue larger.
             Box::pin(self.prepare()).await.map_err(|source| SubmitError {
                 index: 0,
@@ -375,8 +375,8 @@ impl Drop for Doubt<'_> {
     }
 }
 
-/// A call under way that may change what jobs wait or run. If it is dropped, or answered with an error, that may have
-/// happened all the same: then workers are told to look.
+/// A call under way that may change what jobs wait or run. If it is dropped, or answered with an error, that may
+/// have happened all the same: then workers are told to look.
 pub(crate) struct LookEverywhere<'a>(pub(crate) &'a StoreManager);
 
 impl LookEverywhere<'_> {

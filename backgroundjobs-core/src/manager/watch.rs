@@ -59,10 +59,11 @@ impl StoreManager {
         if self.hub_serves(queue, kind) {
             return true;
         }
-        if self.is_local_only() {
+        if !self.is_shared() {
             return false;
         }
-        if !self.is_meant_for_others(queue, kind) && !self.watch().after_stop.swap(true, Ordering::AcqRel) {
+        if self.producing().is_run_here(queue, kind) && !self.watch().after_stop.swap(true, Ordering::AcqRel)
+        {
             tracing::warn!(
                 %kind, %queue,
                 "enqueued after these jobs were stopped: it waits for another process that serves it"
@@ -81,20 +82,14 @@ impl StoreManager {
         self.door().hub().is_some_and(|hub| hub.is_served(queue, kind))
     }
 
-    /// Whether no other process can reach what is in the store.
-    fn is_local_only(&self) -> bool {
-        self.door().profile().poll_interval.is_none()
-    }
-
-    /// Whether this program has said that others run it.
-    fn is_meant_for_others(&self, queue: &QueueName, kind: &Kind) -> bool {
-        self.producing().producer_only || !self.producing().is_run_here(queue, kind)
+    fn is_shared(&self) -> bool {
+        self.door().profile().is_shared()
     }
 
     fn watch_pair(&self, queue: &QueueName, kind: &Kind) {
         let env = self.door().env();
-        let others_may_run_it = !self.is_local_only();
-        if (others_may_run_it && self.is_meant_for_others(queue, kind)) || !env.can_spawn() {
+        // On a shared store what these jobs do not run is meant for other processes.
+        if (self.is_shared() && !self.producing().is_run_here(queue, kind)) || !env.can_spawn() {
             return;
         }
         let pair = (queue.clone(), kind.clone());
@@ -129,7 +124,10 @@ impl StoreManager {
             "start jobs in this process, on the same store, that have its handler and its queue"
         };
         if is_first(&self.watch().unserved, pair) {
-            tracing::warn!(%kind, %queue, "jobs wait, and no worker here has served their queue for {UNSERVED_WARNING:?}: {what_to_do}");
+            tracing::warn!(
+                %kind, %queue,
+                "jobs wait, and no worker here has served their queue for {UNSERVED_WARNING:?}: {what_to_do}"
+            );
         }
     }
 
@@ -140,7 +138,7 @@ impl StoreManager {
     /// Warns if its jobs are overdue. Answers when to look again, if that is worth it.
     async fn warn_if_overdue(&self, pair: &Pair) -> Result<Option<Timestamp>, StoreError> {
         let (queue, kind) = pair;
-        if self.is_served_here(queue, kind) || !self.is_local_only() {
+        if self.is_served_here(queue, kind) || self.is_shared() {
             return Ok(None);
         }
         let counts = self.count_waiting(pair).await?;

@@ -333,6 +333,12 @@ impl StoreProfile {
         self.poll_interval = Some(interval);
         self
     }
+
+    /// Whether other processes reach what is in the store, so that they may run it.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        self.poll_interval.is_some()
+    }
 }
 
 /// Whose clock is the store's time.

@@ -235,7 +235,7 @@ fn spawn_services(shared: &Arc<Shared>) -> Vec<(&'static str, TaskHandle)> {
     if shared.door.env().hooks().is_none() && shared.door.store().remote_wakes().is_some() {
         services.push(service!(shared, "listener", listener::keep));
     }
-    if shared.door.profile().poll_interval.is_some() && shared.door.store().inspect().is_some() {
+    if shared.door.profile().is_shared() && shared.door.store().inspect().is_some() {
         services.push(service!(shared, "overdue", overdue::keep));
     }
     services

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::Shared;
 use crate::limits::{OVERDUE_WARNING, WATCHED_PAIRS};
-use crate::store::{CountJobs, JobCount, JobFilter, StoreError};
+use crate::local_worker::LocalWorker;
+use crate::store::{CountJobs, JobFilter, StoreError};
 use crate::{JobState, Kind, QueueName};
 
 /// Looks once a minute until the worker closes. For stores that other processes write to; where all jobs come
@@ -32,16 +33,14 @@ async fn look(shared: &Shared, warned: &mut BTreeSet<(QueueName, Kind)>) -> Resu
     let is_paused =
         |queue: &QueueName| paused.iter().any(|facts| facts.queue == *queue && facts.paused_since.is_some());
     // Somebody has claimed some of them, and is merely behind.
-    let is_claimed = |row: &JobCount| {
-        let same = |other: &&JobCount| other.queue == row.queue && other.kind == row.kind;
-        counts.rows.iter().filter(same).any(|other| other.state == JobState::Running)
-    };
+    let running = counts.rows.iter().filter(|row| row.state == JobState::Running);
+    let claimed: BTreeSet<_> = running.map(|row| (&row.queue, &row.kind)).collect();
     for row in &counts.rows {
         let overdue =
             row.next_run_at.map(|due| counts.store_now.since(due)).filter(|it| *it >= OVERDUE_WARNING);
         let Some(overdue) = overdue else { continue };
         if row.state != JobState::Waiting
-            || is_claimed(row)
+            || claimed.contains(&(&row.queue, &row.kind))
             || shared.is_served_here(&row.queue, &row.kind)
             || is_paused(&row.queue)
             || warned.len() >= WATCHED_PAIRS
@@ -65,7 +64,6 @@ async fn look(shared: &Shared, warned: &mut BTreeSet<(QueueName, Kind)>) -> Resu
 impl Shared {
     /// Whether a worker of this process claims such jobs, this one or another.
     fn is_served_here(&self, queue: &QueueName, kind: &Kind) -> bool {
-        use crate::local_worker::LocalWorker;
         self.serves(queue, kind) || self.door.hub().is_some_and(|hub| hub.is_served(queue, kind))
     }
 }

@@ -53,6 +53,14 @@ pub(crate) struct Run {
     pub(super) started: Timestamp,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) surroundings: Arc<Surroundings>,
+    signals: Signals,
+    /// For a kit: how often a blocking call has asked whether it shall stop.
+    pub(crate) looks_for_cancel: Option<Arc<AtomicUsize>>,
+}
+
+/// What passes between a run and those who end it: all of it new for each run.
+#[derive(Default)]
+struct Signals {
     cause: AtomicU8,
     told: Notify,
     ended: AtomicBool,
@@ -62,8 +70,6 @@ pub(crate) struct Run {
     blocking_call_ended: Notify,
     /// No call on the blocking pool begins any more.
     closed_to_calls: AtomicBool,
-    /// For a kit: how often a blocking call has asked whether it shall stop.
-    pub(crate) looks_for_cancel: Option<Arc<AtomicUsize>>,
 }
 
 impl Run {
@@ -85,13 +91,7 @@ impl Run {
             started,
             deadline,
             surroundings: surroundings.clone(),
-            cause: AtomicU8::new(0),
-            told: Notify::new(),
-            ended: AtomicBool::new(false),
-            drop_now: Notify::new(),
-            blocking_calls: AtomicUsize::new(0),
-            blocking_call_ended: Notify::new(),
-            closed_to_calls: AtomicBool::new(false),
+            signals: Signals::default(),
         };
         (run, job.args)
     }
@@ -113,21 +113,16 @@ impl Run {
         self.metadata = job.metadata;
         self.started = started;
         self.deadline = deadline;
-        self.cause = AtomicU8::new(0);
-        self.told = Notify::new();
-        self.ended = AtomicBool::new(false);
-        self.drop_now = Notify::new();
-        self.blocking_calls = AtomicUsize::new(0);
-        self.blocking_call_ended = Notify::new();
-        self.closed_to_calls = AtomicBool::new(false);
+        self.signals = Signals::default();
         job.args
     }
 
     /// Tells the handler to stop, for the first cause that comes. Says whether this was it.
     pub(super) fn cancel(&self, cause: CancelCause) -> bool {
-        let first = self.cause.compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        let first =
+            self.signals.cause.compare_exchange(0, cause as u8, Ordering::AcqRel, Ordering::Acquire).is_ok();
         if first {
-            self.told.notify_waiters();
+            self.signals.told.notify_waiters();
         }
         first
     }
@@ -135,7 +130,7 @@ impl Run {
     /// Waits until it is told to stop. Cancel safe.
     pub(crate) async fn told_to_stop(&self) {
         // It hears of every notice from here on, so one that comes after the look is not missed.
-        let told = self.told.notified();
+        let told = self.signals.told.notified();
         if self.cause().is_none() {
             told.await;
         }
@@ -143,7 +138,7 @@ impl Run {
 
     /// Why it was told to stop, if it was.
     pub(crate) fn cause(&self) -> Option<CancelCause> {
-        match self.cause.load(Ordering::Acquire) {
+        match self.signals.cause.load(Ordering::Acquire) {
             1 => Some(CancelCause::User),
             2 => Some(CancelCause::Timeout),
             3 => Some(CancelCause::Stop),
@@ -156,42 +151,42 @@ impl Run {
     /// The handler is gone.
     pub(super) fn end(&self) {
         // In one order with the look at whether the worker stops, which follows.
-        self.ended.store(true, Ordering::SeqCst);
+        self.signals.ended.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
+        self.signals.ended.load(Ordering::SeqCst)
     }
 
     /// The handler had its time to stop: its slot drops it where it waits.
     pub(super) fn drop_handler(&self) {
-        self.drop_now.notify_one();
+        self.signals.drop_now.notify_one();
     }
 
     /// Waits until the handler is to be dropped. Cancel safe.
     pub(super) async fn to_be_dropped(&self) {
-        self.drop_now.notified().await;
+        self.signals.drop_now.notified().await;
     }
 
     /// From now on no call on the blocking pool begins: what [`is_blocking`](Self::is_blocking) says after this
     /// only falls.
     pub(super) fn close_to_calls(&self) {
-        self.closed_to_calls.store(true, Ordering::SeqCst);
+        self.signals.closed_to_calls.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn is_closed_to_calls(&self) -> bool {
-        self.closed_to_calls.load(Ordering::SeqCst)
+        self.signals.closed_to_calls.load(Ordering::SeqCst)
     }
 
     /// Whether a call on the blocking pool has begun and its answer has not been taken.
     pub(super) fn is_blocking(&self) -> bool {
-        self.blocking_calls.load(Ordering::SeqCst) > 0
+        self.signals.blocking_calls.load(Ordering::SeqCst) > 0
     }
 
     /// Waits until every call on the blocking pool has returned. For one waiter: the run's slot.
     pub(super) async fn blocking_calls_ended(&self) {
         while self.is_blocking() {
-            let mut ended = pin!(self.blocking_call_ended.notified());
+            let mut ended = pin!(self.signals.blocking_call_ended.notified());
             poll_fn(|cx| {
                 let answer = ended.as_mut().poll(cx);
                 if answer.is_pending()
@@ -213,7 +208,7 @@ impl BlockingCall {
     /// None when it is too late to begin one.
     pub(crate) fn begin(run: Arc<Run>) -> Option<Self> {
         // Counted first, then looked: the slot closes first, then counts. So one of them sees the other.
-        run.blocking_calls.fetch_add(1, Ordering::SeqCst);
+        run.signals.blocking_calls.fetch_add(1, Ordering::SeqCst);
         let call = Self(run);
         (!call.0.is_closed_to_calls()).then_some(call)
     }
@@ -221,7 +216,7 @@ impl BlockingCall {
 
 impl Drop for BlockingCall {
     fn drop(&mut self) {
-        self.0.blocking_calls.fetch_sub(1, Ordering::SeqCst);
-        self.0.blocking_call_ended.notify_one();
+        self.0.signals.blocking_calls.fetch_sub(1, Ordering::SeqCst);
+        self.0.signals.blocking_call_ended.notify_one();
     }
 }

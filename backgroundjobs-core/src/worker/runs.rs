@@ -164,19 +164,14 @@ impl Runs {
         (Arc::new(run), args)
     }
 
-    /// Whether this worker holds the claim.
-    pub(super) fn holds(&self, lease: LeaseKey) -> bool {
-        self.held.get_mut(&lease.id).is_some_and(|mut held| held.claim(lease.generation).is_some())
-    }
-
-    /// The run of a claim, if it has started.
-    pub(super) fn run(&self, lease: LeaseKey) -> Option<Arc<Run>> {
-        self.held.get_mut(&lease.id)?.claim(lease.generation)?.run.clone()
+    /// Whether this worker holds the claim, and its run if it has started.
+    pub(super) fn held(&self, lease: LeaseKey) -> Option<Option<Arc<Run>>> {
+        Some(self.held.get_mut(&lease.id)?.claim(lease.generation)?.run.clone())
     }
 
     /// The run of a claim, while its handler has not ended.
     pub(super) fn running(&self, lease: LeaseKey) -> Option<Arc<Run>> {
-        self.run(lease).filter(|run| !run.has_ended())
+        self.held(lease).flatten().filter(|run| !run.has_ended())
     }
 
     /// Somebody wants the job cancelled: the run to tell. One that has not started will know by itself, and so

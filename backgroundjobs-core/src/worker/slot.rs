@@ -120,7 +120,7 @@ async fn run_to_outcome(
     }
     let circumstances = Circumstances {
         run,
-        cause: run.cause().filter(|cause| *cause != CancelCause::GivenUp),
+        cause: run.cause(),
         is_stopping: shared.stopping.load(Ordering::SeqCst),
         policy: registration.and_then(|registration| registration.retry).unwrap_or(shared.retry),
         timeout,

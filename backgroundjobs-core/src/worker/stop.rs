@@ -63,8 +63,8 @@ impl Worker {
         let running: Vec<LeaseKey> = shared.runs.all_running().iter().map(|run| run.lease).collect();
         let unstarted = shared.close_board();
         shared.release(unstarted.iter().map(super::claimer::lease_of));
-        let mut settled_by = (env.now() + drain).max(env.now() + LAST_CALLS);
         let drained = env.now() + drain;
+        let mut settled_by = drained.max(env.now() + LAST_CALLS);
         if !handlers_ended_by(shared, drained, DrainStep::Finishing, drained).await {
             // A stop that goes on after a dropped one has told some before.
             let told: Vec<LeaseKey> = shared.interrupt().iter().map(|run| run.lease).collect();

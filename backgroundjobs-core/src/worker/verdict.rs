@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::run::{CancelCause, Run};
 use crate::failure::{Failure, FailureKind};
 use crate::store::Outcome;
-use crate::{EnqueueError, EnqueueManyError, Env, JobError, JobResult, RetryPolicy, Verdict};
+use crate::{EnqueueError, Env, JobError, JobResult, RetryPolicy, Verdict};
 
 /// How a run ended.
 pub(super) enum Ended {
@@ -84,8 +84,7 @@ pub(super) fn outcome(ended: Ended, at: &Circumstances<'_>) -> Outcome {
 fn is_refused_by_stop(error: &JobError) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = Some(error.source());
     while let Some(error) = next {
-        let many = error.downcast_ref::<EnqueueManyError>().map(|error| &error.source);
-        if let Some(EnqueueError::Stopped { .. }) = error.downcast_ref::<EnqueueError>().or(many) {
+        if let Some(EnqueueError::Stopped { .. }) = error.downcast_ref::<EnqueueError>() {
             return true;
         }
         next = error.source();

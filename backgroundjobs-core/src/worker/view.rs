@@ -54,11 +54,10 @@ impl LocalWorker for Shared {
 
 impl Shared {
     fn holding(&self, job: &JobRecord) -> Option<Holding> {
-        let lease = lease_key(job);
-        if job.state != JobState::Running || !self.runs.holds(lease) {
+        if job.state != JobState::Running {
             return None;
         }
-        Some(match self.runs.run(lease) {
+        Some(match self.runs.held(lease_key(job))? {
             None => Holding::ReadAhead,
             Some(run) if run.has_ended() => Holding::Ended,
             Some(run) => {
