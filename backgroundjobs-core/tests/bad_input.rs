@@ -2,48 +2,22 @@
 
 #[allow(dead_code, reason = "this test uses a part of it")]
 mod support;
+#[path = "support/wrok.rs"]
+mod wrok;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{Builder, EnqueueError, JobStore, Payload, StartError, StoreOperation};
+use backgroundjobs_core::{JobStore, Payload, StartError, StoreOperation};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
 use serde::{Deserialize, Serialize};
 
 use self::support::{Trouble, TroubledStore};
+use self::wrok::{Wrok, builder, handler, work};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Work {
-    text: String,
-}
-
-impl JobArgs for Work {
-    const KIND: &'static str = "work";
-}
-
-#[derive(Serialize, Deserialize)]
-struct Wrok;
-
-impl JobArgs for Wrok {
-    const KIND: &'static str = "wrok";
-}
-
-fn work(text: &str) -> Work {
-    Work { text: text.to_owned() }
-}
-
-async fn handler(work: Work, _: JobContext) -> JobResult {
-    if work.text == "fail" { Err(JobError::permanent("as asked")) } else { Ok(()) }
-}
-
-fn builder() -> Builder {
-    BackgroundJobs::builder(|options| options.use_in_memory().queue("default", 2).queue("mail", 2))
-        .register_fn(handler)
-}
 
 #[tokio::test]
 async fn an_unknown_kind_or_queue_is_an_error_that_names_what_is_meant() {

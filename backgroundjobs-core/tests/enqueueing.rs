@@ -1,43 +1,23 @@
 //! Enqueueing: what it answers, and the words of its errors.
 
+#[path = "support/wrok.rs"]
+mod wrok;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{Builder, EnqueueError, JobState, KeyHold, Priority, RequeueStatus, Timestamp};
+use backgroundjobs_core::{
+    CancelStatus, Enqueued, Explanation, JobDraft, JobRecord, KeyHold, RequeueStatus, StoreError,
+    SubmitError, WaitError,
+};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
-use serde::{Deserialize, Serialize};
+use parking_lot::Mutex;
+
+use self::wrok::{Work, Wrok, builder, work};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Serialize, Deserialize)]
-struct Work {
-    text: String,
-}
-
-impl JobArgs for Work {
-    const KIND: &'static str = "work";
-}
-
-#[derive(Serialize, Deserialize)]
-struct Wrok;
-
-impl JobArgs for Wrok {
-    const KIND: &'static str = "wrok";
-}
-
-fn work(text: &str) -> Work {
-    Work { text: text.to_owned() }
-}
-
-async fn handler(work: Work, _: JobContext) -> JobResult {
-    if work.text == "fail" { Err(JobError::permanent("as asked")) } else { Ok(()) }
-}
-
-fn builder() -> Builder {
-    BackgroundJobs::builder(|options| options.use_in_memory().queue("default", 2).queue("mail", 2))
-        .register_fn(handler)
-}
 
 #[tokio::test]
 async fn a_program_that_only_enqueues_may_enqueue_anything() {
@@ -173,4 +153,54 @@ async fn a_failed_job_can_be_put_back() {
     let record = manager.get(id).await.expect("answers").expect("kept");
     assert_eq!((record.attempts, record.generation, record.failures.len()), (1, 2, 2));
     assert_eq!(manager.requeue(kit.env().job_id()).await.expect("answers"), RequeueStatus::Unknown);
+}
+
+/// A program hands code its own manager, here one that notes what passes: every verb goes through `submit`.
+#[derive(Debug)]
+struct Noting {
+    inner: Arc<dyn JobManager>,
+    kinds: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl JobManager for Noting {
+    async fn submit(&self, jobs: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
+        self.kinds.lock().extend(jobs.iter().map(|job| job.kind.to_string()));
+        self.inner.submit(jobs).await
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError> {
+        self.inner.cancel(id).await
+    }
+
+    async fn get(&self, id: JobId) -> Result<Option<JobRecord>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn requeue(&self, id: JobId) -> Result<RequeueStatus, StoreError> {
+        self.inner.requeue(id).await
+    }
+
+    async fn explain(&self, id: JobId) -> Result<Explanation, StoreError> {
+        self.inner.explain(id).await
+    }
+
+    async fn wait(&self, id: JobId, limit: Duration) -> Result<JobState, WaitError> {
+        self.inner.wait(id, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_manager_of_ones_own_sees_every_enqueue() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let noting = Arc::new(Noting { inner: jobs.manager(), kinds: Mutex::default() });
+    let manager: Arc<dyn JobManager> = noting.clone();
+    let one = manager.enqueue(work("one")).await.expect("enqueued");
+    assert!(one.is_new && manager.get(one.id).await.expect("answers").is_some());
+    manager.enqueue_many([work("two"), work("three")]).await.expect("enqueued");
+    let error = manager.enqueue(Wrok).await.expect_err("nobody runs it");
+    assert!(matches!(error, EnqueueError::UnknownKind { .. }), "{error}");
+    assert_eq!(*noting.kinds.lock(), ["work", "work", "work", "wrok"]);
+    assert_eq!(kit.settle().await.succeeded, 3);
 }

@@ -45,8 +45,19 @@ async fn other(_: Other, _: JobContext) -> JobResult {
     Ok(())
 }
 
-/// the reason is true. "no worker here has a handler for work (known: other, work)" contradicts
-/// itself: the kinds named are those of every worker, also of those that do not serve the job's queue.
+/// A store whose answers to claims take this long from the moment on in which the switch is set.
+fn slow_claims(kit: &TestKit, time: Duration) -> (TroubledStore, Arc<AtomicBool>) {
+    let (env, slow) = (kit.env(), Arc::new(AtomicBool::new(false)));
+    let is_slow = slow.clone();
+    let store = TroubledStore::new(MemoryStore::new(), move |operation, _, _| {
+        let slow = operation == StoreOperation::Claim && is_slow.load(Ordering::SeqCst);
+        slow.then(|| Trouble::SlowReply(env.clone(), time))
+    });
+    (store, slow)
+}
+
+/// The kinds named as known are those of the workers that serve the job's queue. Those of every worker were
+/// named.
 #[tokio::test]
 async fn an_unknown_kind_is_not_named_as_known() {
     let (kit, store) = (TestKit::new(), MemoryStore::new());
@@ -62,7 +73,7 @@ async fn an_unknown_kind_is_not_named_as_known() {
     assert!(!text.contains("a handler for work (known: other, work)"), "{text}");
 }
 
-/// what an explanation says to do helps. `start()` of jobs without a handler for the kind does not.
+/// `start()` of jobs without a handler for the kind was advised.
 #[tokio::test]
 async fn a_start_is_advised_only_where_it_helps() {
     let (kit, store) = (TestKit::new(), MemoryStore::new());
@@ -75,27 +86,17 @@ async fn a_start_is_advised_only_where_it_helps() {
     let stranger = kit.build(
         BackgroundJobs::builder(|options| options.use_store(store.clone()).queue("b", 1)).register_fn(other),
     );
-    let before = stranger.explain(id).await.expect("answers").to_string();
-    stranger.start().await.expect("started");
-    _ = kit.settle().await;
-    let after = stranger.explain(id).await.expect("answers").to_string();
-    println!("after the start: {after}");
-    assert!(!before.contains("call jobs.start()"), "{before}");
+    let text = stranger.explain(id).await.expect("answers").to_string();
+    assert!(text.contains("no worker here serves the queue a"), "{text}");
+    assert!(!text.contains("call jobs.start()"), "{text}");
 }
 
-/// "which is not in this process" is said only of workers that are not. Here it is this program's own
-/// worker, whose claim the store has made and not answered yet (the same after a job let go as refused, and when
-/// the job ends between the look at the store and the look at the workers).
+/// The worker of this program whose claim the store has made and not answered yet was said to be of another
+/// process.
 #[tokio::test]
 async fn the_own_worker_is_not_called_another_process() {
     let kit = TestKit::new();
-    let env = kit.env();
-    let slow = Arc::new(AtomicBool::new(false));
-    let is_slow = slow.clone();
-    let store = TroubledStore::new(MemoryStore::new(), move |operation, _, _| {
-        let slow = operation == StoreOperation::Claim && is_slow.load(Ordering::SeqCst);
-        slow.then(|| Trouble::SlowReply(env.clone(), SECOND * 5))
-    });
+    let (store, slow) = slow_claims(&kit, SECOND * 5);
     let jobs = kit
         .start(
             BackgroundJobs::builder(|options| options.use_store(store).queue("default", 1)).register_fn(work),
@@ -109,18 +110,12 @@ async fn the_own_worker_is_not_called_another_process() {
     assert!(!text.contains("is not in this process"), "{text}");
 }
 
-/// `pause` "keeps jobs of a queue from being started until it is resumed". A claim that the store
-/// answered before the pause and that arrives after it fills the board all the same.
+/// A claim that the store had answered before the pause, and that arrived after it, filled the board all the
+/// same.
 #[tokio::test]
 async fn a_claim_in_flight_starts_nothing_after_the_pause() {
     let kit = TestKit::new();
-    let env = kit.env();
-    let slow = Arc::new(AtomicBool::new(false));
-    let is_slow = slow.clone();
-    let store = TroubledStore::new(MemoryStore::new(), move |operation, _, _| {
-        let slow = operation == StoreOperation::Claim && is_slow.load(Ordering::SeqCst);
-        slow.then(|| Trouble::SlowReply(env.clone(), SECOND))
-    });
+    let (store, slow) = slow_claims(&kit, SECOND);
     let starts = Arc::new(AtomicUsize::new(0));
     let count = starts.clone();
     let builder = BackgroundJobs::builder(|options| options.use_store(store).queue("default", 4));
@@ -139,8 +134,7 @@ async fn a_claim_in_flight_starts_nothing_after_the_pause() {
     assert_eq!(starts.load(Ordering::SeqCst), 0, "jobs started half a second after pause() had answered");
 }
 
-/// a cancel whose answer was lost (or whose future was dropped) is doubted like an insert and a
-/// requeue are. Here the waiter hears of it only when its limit is over, and a run only by its next renewal.
+/// The waiter heard of it only when its limit was over, and a run only by its next renewal.
 #[tokio::test]
 async fn a_cancel_whose_answer_is_lost_wakes_who_waits() {
     let kit = TestKit::new();
@@ -254,7 +248,7 @@ forward! {
     prune(PruneJobs) -> PrunedJobs;
 }
 
-/// a stop is bounded by its drain and graces. The count of what is left has no deadline.
+/// A stop is bounded by its drain and graces. Its count of what is left had no deadline.
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever_for_a_count() {
     let kit = TestKit::new();
@@ -274,8 +268,7 @@ async fn a_stop_does_not_wait_for_ever_for_a_count() {
     assert!(stopped, "stop(0) goes on after an hour");
 }
 
-/// "The store is prepared before the first call" (ARCHITECTURE), and `prepare` is what creates a
-/// schema. Waiting for idleness, and a stop, count on a store that nobody has prepared.
+/// `prepare` is what creates a schema. Waiting for idleness, and a stop, counted without it.
 #[tokio::test]
 async fn a_store_is_prepared_before_it_is_asked_to_count() {
     let kit = TestKit::new();
@@ -289,8 +282,8 @@ async fn a_store_is_prepared_before_it_is_asked_to_count() {
     assert!(by_idle.is_empty() && by_stop.is_empty(), "by idle: {by_idle:?}, by stop: {by_stop:?}");
 }
 
-/// a store that only this process writes to need not be lost with it (a file, say): nothing in the
-/// contract of `StoreProfile::in_process` says so. The warning, and `left_waiting`, say "lost".
+/// A store that only this process writes to may be a file: only what is in memory is lost. All of it was
+/// called lost.
 #[tokio::test]
 async fn a_store_of_one_process_is_not_said_to_be_lost() {
     let (lines, _guard) = LogLines::listen();
@@ -300,11 +293,12 @@ async fn a_store_of_one_process_is_not_said_to_be_lost() {
     jobs.manager().enqueue_in(Work(1), SECOND * 60).await.expect("enqueued");
     kit.run(jobs.stop(SECOND)).await.expect("stopped");
     let warned = lines.take();
-    assert!(!warned.iter().any(|line| line.contains("lost with this process")), "{warned:?}");
+    let [line] = warned.as_slice() else { panic!("{warned:?}") };
+    let words = "nobody runs them before its next start, and what is in memory is lost with the process";
+    assert!(line.contains(words) && line.ends_with("store=\"file\""), "{line}");
 }
 
-/// a watch ends with its manager. It notices only when its sleep is over: a minute after the job is
-/// due, which may be years ahead (a job at `Timestamp::MAX`: never).
+/// It ended only when its sleep was over: a minute after the job is due, which may be years ahead.
 #[tokio::test]
 async fn a_watch_ends_with_its_manager() {
     let kit = TestKit::new();
@@ -317,8 +311,8 @@ async fn a_watch_ends_with_its_manager() {
     assert_eq!(report.steps.next_timer, None, "a task still sleeps");
 }
 
-/// no warning in a legitimate set-up. Two programs share a store; the other one serves its queue, and
-/// is merely behind by a minute. This one says "see that some process has a handler".
+/// Two programs share a store. The other one serves its queue and is merely behind, and this one warned of
+/// it.
 #[tokio::test]
 async fn a_backlog_of_another_process_is_not_called_unserved() {
     let (lines, _guard) = LogLines::listen();
@@ -340,8 +334,7 @@ async fn a_backlog_of_another_process_is_not_called_unserved() {
     assert!(warned.is_empty(), "{warned:?}");
 }
 
-/// SHOULD HOLD (docs/delivery-guarantees.md, Cancelling): "In the same process the worker hears at once." On a
-/// store without a hub the manager tells its own worker nothing, though it has it (`own_worker`).
+/// The manager told its own worker nothing; that heard by its next renewal or poll.
 #[tokio::test]
 async fn on_a_store_without_a_hub_the_own_worker_hears_at_once() {
     let kit = TestKit::new();
@@ -357,8 +350,7 @@ async fn on_a_store_without_a_hub_the_own_worker_hears_at_once() {
     assert_eq!(state, JobState::Cancelled);
 }
 
-/// a wait whose job is over says so. The look for the reason may find the end: "not over within 1s: it
-/// is over: cancelled" is answered as an error.
+/// "Not over within 1s: it is over: cancelled" was answered as an error.
 #[tokio::test]
 async fn a_wait_whose_last_look_finds_the_end_answers_it() {
     let store = Watched { cancelled_before: 2, ..Watched::new(false) };
@@ -369,8 +361,7 @@ async fn a_wait_whose_last_look_finds_the_end_answers_it() {
     assert!(matches!(answer, Ok(JobState::Cancelled)), "{answer:?}");
 }
 
-/// the cost of waiting is that of the jobs waited for. Each settle wakes every waiter, and each asks
-/// the store: 200 waiters of 200 jobs ask about 20,000 times (each a query, on a store that is a database).
+/// Each settle woke every waiter, and each asked the store: 20,300 looks of 200 waiters for 200 jobs.
 #[tokio::test]
 async fn waiters_do_not_ask_for_each_end_of_another_job() {
     let kit = TestKit::new();
@@ -396,8 +387,7 @@ async fn waiters_do_not_ask_for_each_end_of_another_job() {
     assert!(gets < 200 * 10, "{gets} looks at the store for 200 jobs");
 }
 
-/// bad input is refused by `build()`. A poll interval of zero is taken; a wait then never yields (nor do
-/// `wait_until_idle` and the claimer), so it takes its thread from everybody, here from the timeout around it.
+/// It was taken, and a wait then never yielded its thread.
 #[tokio::test]
 async fn a_poll_interval_of_zero_is_refused() {
     let store = Watched { polled: Some(Duration::ZERO), ..Watched::new(false) };
@@ -406,8 +396,7 @@ async fn a_poll_interval_of_zero_is_refused() {
     assert!(error.to_string().contains("its profile needs a poll interval above zero"), "{error}");
 }
 
-/// everything is bounded (limit WATCHED_PAIRS). A producer with a queue for each tenant is warned of
-/// each, twice, without end; the sets of what was warned of (watch.rs: `unserved`, `overdue`) only grow.
+/// A producer with a queue for each tenant was warned of each, twice, without end.
 #[tokio::test]
 async fn warnings_of_what_nobody_serves_are_bounded() {
     let (lines, _guard) = LogLines::listen();
@@ -425,8 +414,7 @@ async fn warnings_of_what_nobody_serves_are_bounded() {
     assert!(warned <= 2_000, "{warned} warnings");
 }
 
-/// a reason is true of its store. No other process can reach the memory store, so "another process may"
-/// is no hope to give.
+/// No other process reaches the memory store. "Another process may" was said of it all the same.
 #[tokio::test]
 async fn no_other_process_is_hoped_for_in_memory() {
     let (kit, store) = (TestKit::new(), MemoryStore::new());
@@ -443,9 +431,7 @@ async fn no_other_process_is_hoped_for_in_memory() {
     }
 }
 
-/// nothing is silently never run. A recover that the store has carried out and whose answer was lost
-/// puts a job back that nobody is told of (upkeep.rs: only `Ok` announces; requeue, resume and insert are doubted).
-/// Where the store names no poll interval, no alarm is ever set for it.
+/// The store had put the job back and nobody was told of it; without a poll interval it waited for ever.
 #[tokio::test]
 async fn a_job_taken_back_by_a_recover_whose_answer_is_lost_runs() {
     let (kit, inner) = (TestKit::new(), MemoryStore::new());

@@ -24,7 +24,7 @@ fn builder() -> Builder {
     BackgroundJobs::builder(|options| options.use_in_memory().queue("default", 1))
 }
 
-/// what a blocking handler logs stands in the span of its job, as for every other handler.
+/// What a blocking handler logs stands in the span of its job, as for every other handler.
 #[tokio::test]
 async fn a_blocking_handler_runs_in_the_span_of_its_job() {
     let subscriber = tracing_subscriber::fmt().with_writer(std::io::sink).finish();

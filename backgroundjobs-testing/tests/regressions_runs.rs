@@ -75,9 +75,7 @@ impl Drop for Bomb {
     }
 }
 
-/// a panic in user code harms nothing else, whatever its payload does when it is dropped. What
-/// happens: the payload is dropped outside the guard, the slot's task dies, the run never ends, its lease is
-/// renewed for ever, and with one slot nothing runs any more.
+/// The payload was dropped outside the guard: the slot's task died and the run never ended.
 #[tokio::test]
 async fn a_panic_whose_payload_panics_when_dropped_kills_no_slot() {
     // Without the kit, which itself reports dead tasks.
@@ -127,9 +125,7 @@ impl JobExecutor for EndsInTheGap {
     }
 }
 
-/// what a blocking handler returns counts, also when it returns in the moment in which its run is to
-/// be dropped (slot.rs: `ended.is_none() && context.is_blocking()` looks at the count without polling the handler
-/// once more). Here it returned Ok, and the job is told that its handler was dropped.
+/// The handler had returned Ok, and its job was told that it was dropped.
 #[tokio::test]
 async fn a_result_that_comes_in_the_moment_of_the_drop_counts() {
     let (kit, gate) = (impatient_kit(), Arc::new(Gate::default()));
@@ -151,9 +147,7 @@ async fn a_result_that_comes_in_the_moment_of_the_drop_counts() {
     assert_eq!(record.state, JobState::Succeeded, "{:?}", record.failures);
 }
 
-/// after a drop without stop a blocking handler that returns late, in the same living process, is
-/// settled with what it returned, as it is after a stop. What happens: the wind-down aborts the slot that waits
-/// for the thread, so the result is thrown away and the job runs again.
+/// The slot that waited for the thread was aborted, so the result was lost and the job ran again.
 #[tokio::test]
 async fn a_late_result_counts_after_a_drop_without_stop() {
     let (kit, gate, store) = (impatient_kit(), Arc::new(Gate::default()), MemoryStore::new());
@@ -180,8 +174,8 @@ async fn a_late_result_counts_after_a_drop_without_stop() {
     assert_eq!(state, JobState::Succeeded);
 }
 
-/// a blocking call that has not begun (every thread of the pool is taken) is no run that cannot be
-/// ended: at a stop it goes back at no cost. What happens: it is reported as still running and left to its lease.
+/// Every thread of the pool is taken. The call that waits for one was named as still running and left to its
+/// lease.
 #[test]
 fn a_blocking_call_that_has_not_begun_goes_back_at_a_stop() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -221,8 +215,7 @@ fn a_blocking_call_that_has_not_begun_goes_back_at_a_stop() {
     });
 }
 
-/// "a stop costs a job nothing" (invariant 30). A handler that enqueues with `?`, as all do, and
-/// comes to it during the drain is refused by the stop, and pays with an attempt: at its last it is Failed.
+/// A handler that enqueues with `?` during the drain paid with an attempt; at its last the job was failed.
 #[tokio::test]
 async fn a_handler_that_the_stop_refuses_an_enqueue_pays_nothing() {
     let kit = TestKit::new();
@@ -243,9 +236,7 @@ async fn a_handler_that_the_stop_refuses_an_enqueue_pays_nothing() {
     assert_eq!((record.state, record.attempts), (JobState::Waiting, 0), "{:?}", record.failures);
 }
 
-/// a stop that goes on after an earlier call was dropped reports what that call has interrupted.
-/// What happens: the second call finds every run told already, so it names none, and counts the dropped handler
-/// as one that "ended by itself before the deadline".
+/// The second call found every run told already: it named none, and counted the dropped handler as finished.
 #[tokio::test]
 async fn a_stop_that_goes_on_reports_what_the_dropped_one_interrupted() {
     let kit = TestKit::new();
@@ -266,8 +257,7 @@ async fn a_stop_that_goes_on_reports_what_the_dropped_one_interrupted() {
     assert_eq!((report.finished, report.interrupted.as_slice()), (0, [id].as_slice()), "{report:?}");
 }
 
-/// a listener that panics harms nothing. Same cause as above: the payload is dropped outside the
-/// guard; here the task that tells the store dies with outcomes in flight, and nothing is ever settled again.
+/// The task that tells the store died with outcomes in flight, and nothing was settled any more.
 #[tokio::test]
 async fn a_listener_whose_panic_panics_when_dropped_ends_no_settling() {
     let armed = Arc::new(AtomicBool::new(true));
@@ -305,9 +295,7 @@ impl JobExecutor for TriesAgain {
     }
 }
 
-/// a run that was told to stop and had its grace is dropped where it waits, once the blocking call
-/// that it waits for has returned. A wrapper that calls the inner executor again begins the next call before the
-/// slot sees that there is none: the run is never dropped (an async handler in the same wrapper is).
+/// The next call began before the slot saw that there was none, so the run was never dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrapper_that_calls_a_blocking_handler_again_is_dropped_after_the_grace() {
     let over = Arc::new(AtomicBool::new(false));
@@ -329,9 +317,8 @@ async fn a_wrapper_that_calls_a_blocking_handler_again_is_dropped_after_the_grac
     assert!(matches!(answer, Ok(JobState::Failed)), "{answer:?}");
 }
 
-/// a blocking handler that does as its docs say, `is_cancelled()` between its steps, gives the same
-/// test result however fast the machine is. One look makes the kit take it for one that waits: after 100 ms of real
-/// time (thread_patience, 5 s, does not count any more) virtual time runs on, and the timeout fires.
+/// After one look the kit took it for one that waits: on a slow machine virtual time ran on and the timeout
+/// fired.
 #[tokio::test]
 async fn a_blocking_handler_that_looks_between_its_steps_is_waited_for() {
     let kit = TestKit::new();
@@ -360,10 +347,7 @@ async fn a_blocking_handler_that_looks_between_its_steps_is_waited_for() {
     );
 }
 
-/// jobs dropped on a thread outside the runtime, which lives on (`let jobs = runtime.block_on(..)`), give
-/// their runs the grace and hand them back, as the docs of `BackgroundJobs` say and as a drop inside the runtime
-/// does. What happens: `can_spawn` is asked on the dropping thread, so every slot is aborted at once; the job stays
-/// leased and is counted as a crash of its worker.
+/// The runtime lives on. Every slot was aborted at once, and the job counted as a crash of its worker.
 #[test]
 fn a_drop_outside_the_runtime_hands_back_too() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -398,8 +382,7 @@ impl Drop for AsksWhoIsCurrent {
     }
 }
 
-/// in every handler its jobs' manager is the current one, also where the handler is dropped (a guard
-/// that enqueues a clean-up). There it is none, or the installed one, which may be another.
+/// A guard that enqueues a clean-up found no manager, or the installed one, which may be another.
 #[tokio::test]
 async fn a_handler_that_is_dropped_still_has_its_manager() {
     let kit = TestKit::new();
@@ -440,8 +423,7 @@ impl JobExecutor for GivesTime {
     }
 }
 
-/// the kit waits for a thread that is at work. A sleep on the virtual clock beside it (a timeout in
-/// middleware) makes the guard count as one that waits for time only: time runs on before the thread is done.
+/// A timeout in middleware made the guard count as one that waits for time only, and time ran on.
 #[tokio::test]
 async fn a_thread_is_waited_for_also_beside_a_sleep() {
     let kit = TestKit::new();
@@ -459,8 +441,8 @@ async fn a_thread_is_waited_for_also_beside_a_sleep() {
     assert_eq!(record.state, JobState::Succeeded, "{:?}", record.failures);
 }
 
-/// what nobody wants any more is told to stop. Middleware has given up on the blocking handler and
-/// answered; the slot waits for the thread, which is not told, for as long as it likes, and nothing is logged.
+/// Middleware has given up on it and answered. The slot waited for a thread that was not told, and nothing
+/// was logged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocking_call_that_its_wrapper_gave_up_is_told_to_stop() {
     let saw = Arc::new(AtomicBool::new(false));
