@@ -11,7 +11,7 @@ use crate::jobs::{BackgroundJobs, Parts};
 use crate::limits::{DEFAULT_MAX_ATTEMPTS, MAX_SLOTS};
 use crate::manager::Producing;
 use crate::name::DEFAULT_QUEUE;
-use crate::options::{Options, default_slots};
+use crate::options::{Options, StoreWrapper, default_slots};
 use crate::registry::{Registration, Registry};
 use crate::{
     BackgroundJob, Env, JobArgs, JobContext, JobError, JobExecutor, JobFuture, JobResult, JobStore, Kind,
@@ -162,7 +162,7 @@ impl Builder {
     /// [`BuildError`] lists every mistake, each with what to write instead.
     pub fn build(self) -> Result<BackgroundJobs, BuildError> {
         let Self { options, drafts, mut problems } = self;
-        let store = only_store(options.stores, &mut problems);
+        let store = wrapped_store(options.stores, options.store_wrappers, &mut problems);
         let queues = queues(options.queues, options.producer_only, store.as_deref(), &mut problems);
         let produced: Vec<Kind> =
             options.produced.iter().filter_map(|name| kind(name, name, &mut problems)).collect();
@@ -208,27 +208,33 @@ impl Builder {
     }
 }
 
-fn only_store(
+/// The store that is named, inside what is to be put around it.
+fn wrapped_store(
     mut stores: Vec<Arc<dyn JobStore>>,
+    wrappers: Vec<StoreWrapper>,
     problems: &mut Vec<BuildProblem>,
 ) -> Option<Arc<dyn JobStore>> {
-    let store = stores.pop();
-    match &store {
-        None => problems.push(BuildProblem::NoStore),
-        Some(_) if !stores.is_empty() => {
-            problems.push(BuildProblem::SeveralStores { count: stores.len() + 1 });
-        }
-        Some(store) => {
-            let profile = store.profile();
-            if profile.poll_interval == Some(Duration::ZERO) {
-                problems.push(BuildProblem::ZeroPoll { store: profile.name });
-            }
-            if !profile.is_shared() && store.local_hub().is_none() {
-                problems.push(BuildProblem::DeafStore { store: profile.name });
-            }
-        }
+    let Some(store) = stores.pop() else {
+        problems.push(BuildProblem::NoStore);
+        return None;
+    };
+    let store = wrappers.into_iter().fold(store, |inner, wrap| wrap(inner));
+    if stores.is_empty() {
+        check_profile(&*store, problems);
+    } else {
+        problems.push(BuildProblem::SeveralStores { count: stores.len() + 1 });
     }
-    store
+    Some(store)
+}
+
+fn check_profile(store: &dyn JobStore, problems: &mut Vec<BuildProblem>) {
+    let profile = store.profile();
+    if profile.poll_interval == Some(Duration::ZERO) {
+        problems.push(BuildProblem::ZeroPoll { store: profile.name });
+    }
+    if !profile.is_shared() && store.local_hub().is_none() {
+        problems.push(BuildProblem::DeafStore { store: profile.name });
+    }
 }
 
 fn queues(

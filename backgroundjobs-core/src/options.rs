@@ -11,6 +11,7 @@ use crate::limits::{
 use crate::{DrainProgress, Env, FinishedRun, JobArgs, JobExecutor, JobStore, Retention, RetryPolicy};
 
 type Wrapper = Box<dyn FnOnce(Arc<dyn JobExecutor>) -> Arc<dyn JobExecutor> + Send>;
+pub(crate) type StoreWrapper = Box<dyn FnOnce(Arc<dyn JobStore>) -> Arc<dyn JobStore> + Send>;
 
 /// What a program says once, for all its jobs: which store, which queues, which retry policy.
 ///
@@ -27,6 +28,7 @@ pub struct Options {
     pub(crate) retention: Option<Retention>,
     pub(crate) env: Option<Env>,
     pub(crate) wrappers: Vec<Wrapper>,
+    pub(crate) store_wrappers: Vec<StoreWrapper>,
     pub(crate) max_crashes: u16,
     pub(crate) times: Times,
     pub(crate) on_finished: Listeners<FinishedRun>,
@@ -55,6 +57,7 @@ impl Options {
             retention: None,
             env: None,
             wrappers: Vec::new(),
+            store_wrappers: Vec::new(),
             max_crashes: DEFAULT_MAX_CRASHES,
             times: Times {
                 lease: LEASE,
@@ -125,6 +128,18 @@ impl Options {
         wrap: impl FnOnce(Arc<dyn JobExecutor>) -> E + Send + 'static,
     ) -> Self {
         self.wrappers.push(Box::new(move |inner| Arc::new(wrap(inner))));
+        self
+    }
+
+    /// Puts `wrap` around the store, whichever is named; the last one given is the outermost. For code that looks
+    /// on at, delays or disturbs what passes between a program and its store: a measurement, a test kit. What it
+    /// makes must keep the [contract](JobStore) as far as the program relies on it, and answer the
+    /// [`local_hub`](JobStore::local_hub) of the store inside.
+    pub fn wrap_store(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn JobStore>) -> Arc<dyn JobStore> + Send + 'static,
+    ) -> Self {
+        self.store_wrappers.push(Box::new(wrap));
         self
     }
 

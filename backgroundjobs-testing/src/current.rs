@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use backgroundjobs_core::TaskKind;
 use parking_lot::Mutex;
 
 /// A thread that has asked so often whether it shall stop does nothing else: it waits for that. One that asks
@@ -23,7 +24,14 @@ struct Current {
 /// Where a thread is while a scheduler acts on it.
 struct Place {
     scheduler: usize,
-    task: Option<(u64, Arc<str>)>,
+    task: Option<(u64, Owner)>,
+}
+
+/// Who a timer, a line of the trace or a grant belongs to.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: TaskKind,
 }
 
 /// What a guard is known to wait for inside the kit.
@@ -60,7 +68,7 @@ impl Waits {
 pub(crate) struct Scope(Option<Current>);
 
 /// This thread acts for `scheduler`, in a task or, without one, for itself.
-pub(crate) fn enter(scheduler: usize, task: Option<(u64, Arc<str>)>) -> Scope {
+pub(crate) fn enter(scheduler: usize, task: Option<(u64, Owner)>) -> Scope {
     let inner = Current { place: Some(Place { scheduler, task }), guards: Vec::new() };
     Scope(Some(CURRENT.replace(inner)))
 }
@@ -87,9 +95,14 @@ pub(crate) fn task(scheduler: usize) -> Option<u64> {
     })
 }
 
+/// The task that this thread polls.
+pub(crate) fn owner() -> Option<Owner> {
+    read(|current| current.place.as_ref()?.task.as_ref().map(|(_, owner)| owner.clone()))
+}
+
 /// The name of the task that this thread polls.
 pub(crate) fn task_name() -> Option<Arc<str>> {
-    read(|current| current.place.as_ref()?.task.as_ref().map(|(_, name)| name.clone()))
+    owner().map(|owner| owner.name)
 }
 
 /// The thread is inside the guard with these waits.

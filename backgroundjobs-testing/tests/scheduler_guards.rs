@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use backgroundjobs_core::Checkpoint;
+use backgroundjobs_core::{Checkpoint, TaskKind};
 use backgroundjobs_testing::StepScheduler;
 use support::{
     four_threads, in_handler, in_store_call, logged, millis, one_thread, real_answer, seconds, texts,
@@ -232,7 +232,7 @@ fn ended_tasks_are_dropped_with_the_scheduler_and_nothing_starts_after_it() {
     assert_eq!(Arc::strong_count(&alive), 3);
     drop(scheduler);
     assert_eq!(Arc::strong_count(&alive), 2, "the task is gone though it held its scheduler");
-    let end = hooks.spawn("too late".into(), Box::pin(async move { drop(second) }));
+    let end = hooks.spawn(TaskKind::Work, "too late".into(), Box::pin(async move { drop(second) }));
     assert_eq!(Arc::strong_count(&alive), 1);
     end();
 }

@@ -19,7 +19,7 @@ use crate::{BoxFuture, JobId, Kind, StoreOperation};
 )]
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     /// Starts a task and answers how to end it. Ending must drop the task's future.
-    fn spawn(&self, name: String, task: BoxFuture<'static, ()>) -> AbortTask;
+    fn spawn(&self, kind: TaskKind, name: String, task: BoxFuture<'static, ()>) -> AbortTask;
 
     /// Opens a guard: until it is dropped, the task that polls inside it may wait for something the kit
     /// cannot see.
@@ -35,6 +35,17 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Called as the runtime comes to a point of interest; the runtime goes on when the future ends.
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()>;
+}
+
+/// What a task of the runtime is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskKind {
+    /// It brings jobs forward: claims them, runs them, settles them, ends what takes too long.
+    Work,
+    /// It keeps house: renews leases, takes back lost jobs, clears finished ones away. A handler that waits does
+    /// not wait for this.
+    Housekeeping,
 }
 
 /// Ends a task where it waits; harmless after its end and when called again.
@@ -90,6 +101,8 @@ pub enum Checkpoint {
         kind: Kind,
         /// Which attempt, counted from 1.
         attempt: u16,
+        /// Which claim of the job.
+        generation: u64,
     },
     /// A run is over; its outcome is not settled yet.
     AfterRun {
@@ -99,5 +112,7 @@ pub enum Checkpoint {
         kind: Kind,
         /// Which attempt, counted from 1.
         attempt: u16,
+        /// Which claim of the job.
+        generation: u64,
     },
 }

@@ -13,8 +13,8 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use hooks::{AbortTask, Checkpoint, Hooks, Outside, OutsideGuard};
-pub(crate) use outside::WithGuard;
+pub use hooks::{AbortTask, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
+pub use outside::WithGuard;
 
 use crate::id::IdSource;
 use crate::{ClaimId, Clock, JobId, SystemClock, Timestamp, WorkerId};
@@ -119,6 +119,7 @@ impl Env {
     /// Starts a task that lives until it ends or is aborted; dropping the handle leaves it running.
     pub(crate) fn spawn(
         &self,
+        kind: TaskKind,
         name: impl Into<String>,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> TaskHandle {
@@ -130,7 +131,7 @@ impl Env {
             task.await;
         });
         let abort = match &self.inner.hooks {
-            Some(hooks) => hooks.spawn(name.into(), task),
+            Some(hooks) => hooks.spawn(kind, name.into(), task),
             None => tokio_tasks::spawn(task),
         };
         TaskHandle { ended, abort: Arc::new(abort) }
@@ -148,17 +149,16 @@ impl Env {
         self.inner.hooks.is_some() || tokio::runtime::Handle::try_current().is_ok()
     }
 
-    /// Marks `future` as work that goes outside the runtime: a store call, a handler.
-    pub(crate) fn outside<F: Future + Unpin>(
-        &self,
-        what: impl FnOnce() -> Outside,
-        future: F,
-    ) -> WithGuard<F> {
+    /// Marks `future` as work that goes outside the runtime, as a store call or a handler does: a test kit waits
+    /// for it, and for nobody else meanwhile. In production it polls the future and does nothing more.
+    pub fn outside<F: Future + Unpin>(&self, what: impl FnOnce() -> Outside, future: F) -> WithGuard<F> {
         WithGuard::new(future, self.inner.hooks.as_ref().map(|hooks| hooks.outside(what())))
     }
 
     /// Tells the kit that the runtime has come to this point; in production it does nothing.
-    pub(crate) async fn checkpoint(&self, at: impl FnOnce() -> Checkpoint) {
+    ///
+    /// Cancel safety: may be dropped.
+    pub async fn checkpoint(&self, at: impl FnOnce() -> Checkpoint) {
         if let Some(hooks) = &self.inner.hooks {
             hooks.checkpoint(at()).await;
         }

@@ -1,13 +1,16 @@
 //! A future that holds a guard of the kit while it waits for something outside the runtime.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::OutsideGuard;
 
-/// Polls a future inside a guard; without a kit it only polls the future.
-pub(crate) struct WithGuard<F> {
+/// Polls a future inside a guard; without a kit it only polls the future. Made by
+/// [`Env::outside`](super::Env::outside).
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct WithGuard<F> {
     future: F,
     guard: Option<Box<dyn OutsideGuard>>,
 }
@@ -34,5 +37,11 @@ impl<F: Future + Unpin> Future for WithGuard<F> {
             self.guard = None;
         }
         answer
+    }
+}
+
+impl<F> fmt::Debug for WithGuard<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithGuard").field("has_guard", &self.guard.is_some()).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! [`BackgroundJobs`]: a program's jobs, from start to stop.
 
 mod idle;
+mod perform;
 mod start;
 mod stop;
 
@@ -22,7 +23,7 @@ use crate::store::{JobStore, Retention, StoreError};
 use crate::store_door::StoreDoor;
 use crate::worker::{JobStats, StopReport, Worker};
 use crate::{
-    Admin, DrainProgress, Env, Explanation, FinishedRun, JobExecutor, JobId, JobManager, QueueName,
+    Admin, DrainProgress, Env, Explanation, FinishedRun, JobExecutor, JobId, JobManager, Kind, QueueName,
     RetryPolicy,
 };
 
@@ -126,6 +127,20 @@ impl BackgroundJobs {
     /// [`StoreError`].
     pub async fn explain(&self, id: JobId) -> Result<Explanation, StoreError> {
         self.manager.explain(id).await
+    }
+
+    /// Whether a worker of this process that shares the store, this program's or another's, claims jobs of this
+    /// kind from this queue: it has the handler and slots, was started and is not stopping.
+    #[must_use]
+    pub fn serves(&self, queue: &QueueName, kind: &Kind) -> bool {
+        self.manager.is_served_here(queue, kind)
+    }
+
+    /// Whether this program says that others run jobs of this kind and queue: by
+    /// [`produces`](Options::produces), [`producer_only`](Options::producer_only), or a queue with 0 slots.
+    #[must_use]
+    pub fn leaves_to_others(&self, queue: &QueueName, kind: &Kind) -> bool {
+        self.manager.producing().is_left_to_others(queue, kind)
     }
 
     /// What an operator does to jobs and queues; `None` where the store lacks `control()` or `inspect()`.

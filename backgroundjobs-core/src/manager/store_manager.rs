@@ -18,7 +18,8 @@ use crate::name::DEFAULT_QUEUE;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::store::{
-    CancelJobs, CancelStatus, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind, Wake,
+    CancelJobs, CancelStatus, ClaimedJob, InsertJobs, Inserted, RequeueStatus, StoreError, StoreErrorKind,
+    Wake,
 };
 use crate::store_door::StoreDoor;
 use crate::{Env, JobId, JobRecord, JobState, Kind, NewJob, Priority, QueueName, Timestamp, UniqueKey};
@@ -40,6 +41,13 @@ pub(crate) struct Producing {
 }
 
 impl Producing {
+    /// Whether it was said that other programs run such jobs.
+    pub(crate) fn is_left_to_others(&self, queue: &QueueName, kind: &Kind) -> bool {
+        self.producer_only
+            || self.produced.contains(kind)
+            || self.queues.iter().any(|(declared, slots)| *slots == 0 && declared == queue)
+    }
+
     /// Whether the worker that belongs to this runs such jobs.
     pub(super) fn is_run_here(&self, queue: &QueueName, kind: &Kind) -> bool {
         self.registry.find(kind).is_some()
@@ -128,7 +136,7 @@ impl StoreManager {
         &self.watch
     }
 
-    pub(super) fn producing(&self) -> &Producing {
+    pub(crate) fn producing(&self) -> &Producing {
         &self.producing
     }
 
@@ -139,6 +147,14 @@ impl StoreManager {
 
     fn env(&self) -> &Env {
         self.door.env()
+    }
+
+    /// A run of a job that is not stored, as its first claim would hand it out.
+    pub(crate) fn new_run(&self, draft: JobDraft, attempt: u16) -> Result<ClaimedJob, EnqueueError> {
+        let job = self.resolve(draft, &mut iter::empty())?;
+        let record = JobRecord::inserted(job, self.env().now());
+        let attempts = attempt.saturating_sub(1);
+        Ok(ClaimedJob { generation: 1, attempts, ..ClaimedJob::from_record(&record) })
     }
 
     /// Checks a draft and fills in what it leaves open.

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::store_manager::StoreManager;
+use crate::env::TaskKind;
 use crate::limits::{OVERDUE_WARNING, UNSERVED_WARNING, WATCHED_PAIRS};
 use crate::store::{CountJobs, JobCounts, JobFilter, StoreError};
 use crate::{Env, JobState, Kind, NewJob, QueueName, Timestamp};
@@ -73,7 +74,8 @@ impl StoreManager {
     }
 
     /// Whether a worker of this process claims such jobs.
-    fn is_served_here(&self, queue: &QueueName, kind: &Kind) -> bool {
+    /// Whether a worker of this process, these jobs' own or another on the same store, claims such jobs.
+    pub(crate) fn is_served_here(&self, queue: &QueueName, kind: &Kind) -> bool {
         let own = self.has_started() && !self.is_stopped() && self.producing().is_run_here(queue, kind);
         own || self.hub_serves(queue, kind)
     }
@@ -107,7 +109,7 @@ impl StoreManager {
                 () = keep_watch(manager, clock, pair) => {}
             }
         };
-        env.spawn(name, watch);
+        env.spawn(TaskKind::Housekeeping, name, watch);
     }
 
     /// Warns if no worker of this process serves it still.

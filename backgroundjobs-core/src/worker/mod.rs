@@ -13,10 +13,12 @@ mod backoff;
 mod board;
 mod claimer;
 mod deadlines;
+mod execute;
 mod leases;
 mod listener;
 mod overdue;
 mod pace;
+mod perform;
 mod run;
 mod runs;
 mod settler;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::board::Board;
 use self::deadlines::{Act, Deadlines};
+pub(crate) use self::perform::Performance;
 use self::run::CancelCause;
 pub(crate) use self::run::{BlockingCall, Run};
 use self::runs::Runs;
@@ -45,7 +48,7 @@ use self::stats::Stats;
 pub use self::stop::{LeftRunning, StopReport};
 use self::upkeep::Upkeep;
 use crate::context::Surroundings;
-use crate::env::TaskHandle;
+use crate::env::{TaskHandle, TaskKind};
 use crate::events::Listeners;
 use crate::limits::LAST_CALLS;
 use crate::local_worker::LocalWorker;
@@ -184,7 +187,7 @@ impl Worker {
         // The drop may be outside the runtime that the worker runs on; if that is gone, so are the slots.
         let _entered = self.runtime.as_ref().map(Handle::enter);
         if env.can_spawn() {
-            env.spawn("wind-down", wind_down);
+            env.spawn(TaskKind::Work, "wind-down", wind_down);
         } else {
             self.shared.closing.cancel();
         }
@@ -200,7 +203,7 @@ fn spawn_slots(shared: &Arc<Shared>) -> Vec<TaskHandle> {
             let manager = shared.surroundings.manager.clone();
             let task =
                 async move { BackgroundJobManager::scope(manager, slot::work(&counted.0, index)).await };
-            tasks.push(shared.door.env().spawn(format!("slot {queue}/{slot}"), task));
+            tasks.push(shared.door.env().spawn(TaskKind::Work, format!("slot {queue}/{slot}"), task));
         }
     }
     tasks
@@ -217,26 +220,26 @@ impl Drop for CountSlot {
 }
 
 macro_rules! service {
-    ($shared:ident, $name:literal, $run:path) => {{
+    ($shared:ident, $kind:ident, $name:literal, $run:path) => {{
         let shared = $shared.clone();
-        ($name, $shared.door.env().spawn($name, async move { $run(&shared).await }))
+        ($name, $shared.door.env().spawn(TaskKind::$kind, $name, async move { $run(&shared).await }))
     }};
 }
 
 fn spawn_services(shared: &Arc<Shared>) -> Vec<(&'static str, TaskHandle)> {
     let mut services = vec![
-        service!(shared, "claimer", claimer::keep),
-        service!(shared, "leases", leases::keep),
-        service!(shared, "deadlines", deadlines::keep),
-        service!(shared, "settler", settler::keep),
-        service!(shared, "upkeep", upkeep::keep),
+        service!(shared, Work, "claimer", claimer::keep),
+        service!(shared, Housekeeping, "leases", leases::keep),
+        service!(shared, Work, "deadlines", deadlines::keep),
+        service!(shared, Work, "settler", settler::keep),
+        service!(shared, Housekeeping, "upkeep", upkeep::keep),
     ];
     // Real notifications arrive at real moments and would break the order that a kit keeps.
     if shared.door.env().hooks().is_none() && shared.door.store().remote_wakes().is_some() {
-        services.push(service!(shared, "listener", listener::keep));
+        services.push(service!(shared, Work, "listener", listener::keep));
     }
     if shared.door.profile().is_shared() && shared.door.store().inspect().is_some() {
-        services.push(service!(shared, "overdue", overdue::keep));
+        services.push(service!(shared, Housekeeping, "overdue", overdue::keep));
     }
     services
 }

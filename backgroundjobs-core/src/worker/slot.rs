@@ -1,6 +1,5 @@
 //! A slot: a long-lived task that runs one job after another.
 
-use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,15 +10,15 @@ use super::Shared;
 use super::board::Next;
 use super::claimer::claim;
 use super::deadlines::Act;
+use super::execute::execute;
 use super::run::{CancelCause, Run};
 use super::runs::Start;
 use super::verdict::{Circumstances, Ended, outcome};
-use crate::catch_panic::{CatchPanic, catch_panic};
-use crate::env::{Checkpoint, Outside};
-use crate::executor::JobRun;
+use crate::catch_panic::catch_panic;
+use crate::env::Checkpoint;
 use crate::registry::Registration;
 use crate::store::{ClaimedJob, Outcome, Settlement};
-use crate::{JobContext, Payload, Timestamp};
+use crate::{Payload, Timestamp};
 
 /// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
 /// finds none asks the store, unless somebody does already.
@@ -74,16 +73,16 @@ async fn wait(shared: &Shared, queue: usize) {
 /// Runs a job and hands its outcome to the settler.
 async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Ran {
     let env = shared.door.env();
-    let (id, attempt) = (job.id, job.attempt());
+    let (id, attempt, generation) = (job.id, job.attempt(), job.generation);
     let span = tracing::info_span!("job", %id, kind = %job.kind, queue = %job.queue, attempt);
-    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: job.kind.clone(), attempt }).await;
+    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: job.kind.clone(), attempt, generation }).await;
     let registration = shared.registry.find(&job.kind);
     let timeout = registration.and_then(|registration| registration.timeout);
     let deadline = timeout.map(|timeout| started + timeout);
     let (run, args) = shared.runs.begin(job, started, deadline, &shared.surroundings);
     let circumstances = (registration, timeout);
     let (outcome, took) = run_to_outcome(shared, &run, args, circumstances).instrument(span).await;
-    env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt }).await;
+    env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt, generation }).await;
     let settlement = Settlement { lease: run.lease, outcome };
     let accepted = shared.settler.accept(settlement, shared).await;
     let over = if accepted.waited { env.now() } else { started + took };
@@ -113,7 +112,7 @@ async fn run_to_outcome(
         shared.deadlines.insert(deadline, run.clone(), Act::TimeOut);
     }
     tracing::debug!("started");
-    let ended = execute(shared, run, args).await;
+    let ended = execute(&*shared.executor, env, run, args).await;
     end(shared, run);
     if let Some(deadline) = run.deadline {
         shared.deadlines.remove(deadline, run.lease, Act::TimeOut);
@@ -140,65 +139,6 @@ fn end(shared: &Shared, run: &Run) {
     if shared.stopping.load(Ordering::SeqCst) {
         shared.runs.ended.notify_waiters();
     }
-}
-
-/// Runs the handler to its end, or until it had its time to stop; then its future is gone, and so are its
-/// calls on the blocking pool.
-async fn execute(shared: &Shared, run: &Arc<Run>, args: Payload) -> Ended {
-    let handler =
-        CatchPanic::new(|| shared.executor.execute(JobRun::new(args, JobContext::new(run.clone()))));
-    let what = || Outside::Handler { id: run.lease.id, kind: run.kind.clone(), attempt: run.attempt };
-    let mut handler = shared.door.env().outside(what, handler);
-    let mut ended = tokio::select! {
-        biased;
-        ended = &mut handler => Some(ended),
-        () = run.to_be_dropped() => None,
-    };
-    if ended.is_none() {
-        ended = last_words(run, &mut handler).await;
-    }
-    run.close_to_calls();
-    if run.is_blocking() {
-        // A wrapper did not wait for it.
-        run.cancel(CancelCause::GivenUp);
-        warn_of_blocking(run);
-        let returned = std::pin::pin!(run.blocking_calls_ended());
-        shared.door.env().outside(what, returned).await;
-    }
-    match ended {
-        Some(Ok(result)) => Ended::Returned(result),
-        Some(Err(message)) => Ended::Panicked(message),
-        None => Ended::Dropped,
-    }
-}
-
-/// What a handler answers after all that is to be dropped now. One on the blocking pool cannot be dropped, and
-/// nobody else may have the job before it has returned: the lease is renewed, the slot stays taken, and what it
-/// returns counts.
-async fn last_words<T>(run: &Run, mut handler: impl Future<Output = T> + Unpin) -> Option<T> {
-    run.close_to_calls();
-    if run.is_blocking() {
-        warn_of_blocking(run);
-    }
-    loop {
-        // Before the look at the handler: a call that is over now has left its answer there.
-        let is_blocking = run.is_blocking();
-        tokio::select! {
-            biased;
-            late = &mut handler => return Some(late),
-            () = ready(()), if !is_blocking => return None,
-            () = run.blocking_calls_ended() => {}
-        }
-    }
-}
-
-fn warn_of_blocking(run: &Run) {
-    tracing::warn!(
-        id = %run.lease.id,
-        kind = %run.kind,
-        "the blocking handler did not return when told to stop, and cannot be dropped; it is waited for: let \
-         it look at ctx.is_cancelled() between its steps"
-    );
 }
 
 /// The run's last word in the log.

@@ -14,6 +14,8 @@ use sleep::Sleep;
 pub(crate) use timers::Due;
 use timers::Timers;
 
+use crate::current::Owner;
+
 /// A clock that a test moves by hand, and only forward.
 ///
 /// Its sleeps are timers in the order of their deadlines, equal ones in the order of their registration. They
@@ -96,8 +98,13 @@ impl VirtualClock {
         self.timers.lock().registered()
     }
 
+    /// Whether a timer is armed that does more than keep house.
+    pub(crate) fn brings_work(&self) -> bool {
+        self.timers.lock().any_brings_work()
+    }
+
     /// Every armed timer, earliest first, with the task it belongs to.
-    pub(crate) fn armed(&self) -> Vec<(Timestamp, Option<Arc<str>>)> {
+    pub(crate) fn armed(&self) -> Vec<(Timestamp, Option<Owner>)> {
         self.timers.lock().list()
     }
 }

@@ -39,7 +39,7 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let owner = current::task_name();
+        let owner = current::owner();
         let mut timers = self.timers.lock();
         if timers.now() >= self.until {
             drop(timers);

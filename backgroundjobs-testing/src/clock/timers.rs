@@ -1,10 +1,11 @@
 //! The armed timers of a virtual clock, in the order in which they fire.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::task::Waker;
 
-use backgroundjobs_core::Timestamp;
+use backgroundjobs_core::{TaskKind, Timestamp};
+
+use crate::current::Owner;
 
 /// A timer's place in the order: its deadline, then when it was registered.
 pub(super) type Place = (Timestamp, u64);
@@ -19,7 +20,7 @@ pub(super) struct Timers {
 #[derive(Debug)]
 pub(super) struct Timer {
     waker: Waker,
-    owner: Option<Arc<str>>,
+    owner: Option<Owner>,
 }
 
 /// A timer that has been taken out because its instant has come; its sleeper is not woken yet.
@@ -27,7 +28,7 @@ pub(super) struct Timer {
 pub(crate) struct Due {
     pub(crate) waker: Waker,
     /// The task that slept, where a scheduler knows it.
-    pub(crate) owner: Option<Arc<str>>,
+    pub(crate) owner: Option<Owner>,
     /// Which one was taken of how many with this deadline, counted from 0.
     pub(crate) choice: (usize, usize),
 }
@@ -46,7 +47,7 @@ impl Timers {
         self.registered
     }
 
-    pub(super) fn arm(&mut self, at: Timestamp, waker: Waker, owner: Option<Arc<str>>) -> Place {
+    pub(super) fn arm(&mut self, at: Timestamp, waker: Waker, owner: Option<Owner>) -> Place {
         let place = (at, self.registered);
         self.registered += 1;
         self.armed.insert(place, Timer { waker, owner });
@@ -68,8 +69,15 @@ impl Timers {
     }
 
     /// Every armed timer, earliest first, with the task it belongs to.
-    pub(super) fn list(&self) -> Vec<(Timestamp, Option<Arc<str>>)> {
+    pub(super) fn list(&self) -> Vec<(Timestamp, Option<Owner>)> {
         self.armed.iter().map(|(place, timer)| (place.0, timer.owner.clone())).collect()
+    }
+
+    /// Whether a timer is armed that does more than keep house.
+    pub(super) fn any_brings_work(&self) -> bool {
+        let keeps_house =
+            |timer: &Timer| timer.owner.as_ref().is_some_and(|owner| owner.kind == TaskKind::Housekeeping);
+        self.armed.values().any(|timer| !keeps_house(timer))
     }
 
     /// Takes the earliest timer out if it is due at `until`, and moves to its instant. `pick` chooses where

@@ -55,7 +55,7 @@ impl Drive {
     pub(super) async fn settle(&self, own: &mut impl FnMut(&mut Context<'_>) -> Poll<()>) {
         let mut grants = 0;
         loop {
-            let step = self.shared.state.lock().next_step(&self.shared.trace);
+            let step = self.shared.state.lock().next_step(self.shared.ticker.now(), &self.shared.trace);
             match step {
                 Step::Rest => return,
                 Step::Wait => self.wait().await,
@@ -99,9 +99,9 @@ impl Drive {
     async fn wait(&self) {
         self.shared.changed.notified().await;
         let tick = self.shared.ticker.now();
-        let timer_armed = self.shared.clock.next_timer().is_some();
+        let work_sleeps = self.shared.clock.brings_work();
         let mut state = self.shared.state.lock();
-        state.lose_patience(tick, &self.shared.limits.patience, timer_armed);
+        state.lose_patience(tick, &self.shared.limits.patience, work_sleeps);
         let waited = tick.saturating_sub(state.progress);
         drop(state);
         let watchdog = self.shared.limits.watchdog;

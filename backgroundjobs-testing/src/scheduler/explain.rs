@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use backgroundjobs_core::{Clock, Outside};
 
+use super::guards::GivenUp;
 use super::real_time;
 use super::shared::Shared;
 use super::state::State;
+use crate::current::Owner;
 
 /// How many tasks or timers a line names.
 const NAMED: usize = 10;
@@ -35,8 +37,11 @@ fn guards(text: &mut String, state: &State, tick: u64) {
     for guard in state.guards.iter().filter(|guard| guard.counts() || guard.waits()) {
         let task = guard.owner.and_then(|id| state.tasks.name(id));
         let task = task.as_deref().unwrap_or("the test");
-        let whom =
-            if guard.counts() || guard.given_up { "something outside" } else { "the clock or its cancel" };
+        let whom = if guard.counts() || guard.given_up != GivenUp::No {
+            "something outside"
+        } else {
+            "the clock or its cancel"
+        };
         let real = real_time::duration(tick.saturating_sub(guard.since_tick));
         handler |= guard.counts() && matches!(guard.what, Outside::Handler { .. });
         _ = write!(
@@ -53,7 +58,7 @@ fn guards(text: &mut String, state: &State, tick: u64) {
 fn timers(text: &mut String, shared: &Shared) {
     let now = shared.clock.now();
     let armed = shared.clock.armed();
-    let of = |owner: Option<Arc<str>>| owner.unwrap_or_else(|| "the test".into());
+    let of = |owner: Option<Owner>| owner.map_or_else(|| "the test".into(), |owner| owner.name);
     let shown: Vec<Arc<str>> =
         armed.into_iter().map(|(at, owner)| format!("{} in {:?}", of(owner), at.since(now)).into()).collect();
     *text += &format!("\n  armed timers: {}", list(&shown));

@@ -23,9 +23,10 @@ impl Shared {
     /// Carries the grant out. `own` polls the future that the verb at work holds itself; its panic is the
     /// test's own and passes through.
     pub(super) fn carry_out(&self, grant: Grant, own: &mut impl FnMut(&mut Context<'_>) -> Poll<()>) {
-        let Grant { id, name, waker, work, asked } = grant;
+        let Grant { id, owner, waker, work, asked } = grant;
+        let name = owner.name.clone();
         let before = self.activity();
-        let scope = current::enter(self.identity(), Some((id, name.clone())));
+        let scope = current::enter(self.identity(), Some((id, owner)));
         self.poll_begins();
         let mut cx = Context::from_waker(&waker);
         let left = match work {
@@ -68,7 +69,7 @@ impl Shared {
         self.state.lock().closed = true;
         loop {
             let Some((id, task)) = self.state.lock().tasks.remove_first() else { return };
-            let scope = current::enter(self.identity(), Some((id, task.name.clone())));
+            let scope = current::enter(self.identity(), Some((id, task.owner.clone())));
             _ = end(task.future, Left::Aborted);
             drop(scope);
         }

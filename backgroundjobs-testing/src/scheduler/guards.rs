@@ -22,10 +22,21 @@ pub(super) struct Guard {
     pub(super) since: Timestamp,
     /// The tick of its last poll.
     pub(super) since_tick: u64,
-    /// Waited for in vain, so not waited for any more until it is polled again.
-    pub(super) given_up: bool,
+    /// Waited for in vain, so not waited for now.
+    pub(super) given_up: GivenUp,
     phase: Phase,
     waits: Arc<Waits>,
+}
+
+/// For whose sake a guard is not waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum GivenUp {
+    /// It is waited for.
+    No,
+    /// Others are ready: once nobody is, it is waited for again.
+    ForOthers,
+    /// Others sleep on the virtual clock: it is waited for again when it has been polled.
+    ForTime,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,7 +58,9 @@ impl Guard {
             Phase::New | Phase::Over => false,
             Phase::Inside => true,
             // A thread at work goes on whatever else its handler waits for.
-            Phase::Waiting => !self.given_up && (self.waits.for_busy_thread() || !self.waits.any()),
+            Phase::Waiting => {
+                self.given_up == GivenUp::No && (self.waits.for_busy_thread() || !self.waits.any())
+            }
         }
     }
 
@@ -65,8 +78,15 @@ impl Guard {
 impl Guards {
     fn open(&mut self, what: Outside, waits: Arc<Waits>, now: Timestamp) -> u64 {
         self.opened += 1;
-        let guard =
-            Guard { what, owner: None, since: now, since_tick: 0, given_up: false, phase: Phase::New, waits };
+        let guard = Guard {
+            what,
+            owner: None,
+            since: now,
+            since_tick: 0,
+            given_up: GivenUp::No,
+            phase: Phase::New,
+            waits,
+        };
         self.open.insert(self.opened, guard);
         self.opened
     }
@@ -128,7 +148,7 @@ impl OutsideGuard for StepGuard {
             (guard.since, guard.since_tick) = (now, tick);
             guard.owner = owner;
             guard.phase = Phase::Inside;
-            guard.given_up = false;
+            guard.given_up = GivenUp::No;
         });
     }
 

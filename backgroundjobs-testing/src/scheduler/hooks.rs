@@ -5,21 +5,22 @@ use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard};
+use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
 use tokio::task::coop::unconstrained;
 
 use super::guards::StepGuard;
 use super::shared::Shared;
 use super::tasks::By;
 use super::trace::checkpoint_text;
-use crate::current;
+use crate::current::{self, Owner};
 
 /// What an `Env` holds. Not the scheduler itself: tasks own their `Env`, and the scheduler owns the tasks.
 pub(super) struct StepHooks(pub(super) Arc<Shared>);
 
 impl Hooks for StepHooks {
-    fn spawn(&self, name: String, task: BoxFuture<'static, ()>) -> AbortTask {
-        self.0.spawn(name, task)
+    fn spawn(&self, kind: TaskKind, name: String, task: BoxFuture<'static, ()>) -> AbortTask {
+        let id = self.0.spawn(kind, name, task);
+        self.0.abort_of(id)
     }
 
     fn outside(&self, what: Outside) -> Box<dyn OutsideGuard> {
@@ -44,29 +45,41 @@ impl Hooks for StepHooks {
 }
 
 impl Shared {
-    pub(super) fn spawn(self: &Arc<Self>, name: String, task: BoxFuture<'static, ()>) -> AbortTask {
-        let name: Arc<str> = name.into();
+    /// Starts a task; none once the scheduler is gone.
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        kind: TaskKind,
+        name: String,
+        task: BoxFuture<'static, ()>,
+    ) -> Option<u64> {
+        let owner = Owner { name: name.into(), kind };
         let mut state = self.state.lock();
         if state.closed {
             drop(state);
             drop(task);
-            return Box::new(|| {});
+            return None;
         }
         // Without it tokio would make a busy task pause after 128 messages and wake it at its own pleasure.
         let task: BoxFuture<'static, ()> = Box::pin(unconstrained(task));
-        let id = state.tasks.add(name.clone(), Some(task), Arc::downgrade(self));
-        self.trace.log(format!("spawned {name}"));
+        self.trace.log(format!("spawned {}", owner.name));
+        let id = state.tasks.add(owner, Some(task), Arc::downgrade(self));
         drop(state);
         self.changed.notify_one();
+        Some(id)
+    }
+
+    /// How to end this task.
+    pub(super) fn abort_of(self: &Arc<Self>, id: Option<u64>) -> AbortTask {
         let shared = Arc::downgrade(self);
         Box::new(move || {
-            if let Some(shared) = shared.upgrade() {
+            if let (Some(shared), Some(id)) = (shared.upgrade(), id) {
                 shared.abort(id);
             }
         })
     }
 
-    fn abort(&self, id: u64) {
+    /// Ends a task: it is not polled any more, and dropped at its next turn.
+    pub(super) fn abort(&self, id: u64) {
         let inside = current::is_inside(self.identity());
         let mut state = self.state.lock();
         let by = if inside || !state.is_driven() { By::Kit } else { By::Outside };

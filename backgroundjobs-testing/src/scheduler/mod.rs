@@ -19,7 +19,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backgroundjobs_core::{AbortTask, Clock, Env, Hooks, Timestamp};
+use backgroundjobs_core::{AbortTask, Clock, Env, Hooks, TaskKind, Timestamp};
 use fastrand::Rng;
 
 pub use builder::StepSchedulerBuilder;
@@ -121,7 +121,8 @@ impl StepScheduler {
         name: impl Into<String>,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> AbortTask {
-        self.shared.spawn(name.into(), Box::pin(task))
+        let id = self.shared.spawn(TaskKind::Work, name.into(), Box::pin(task));
+        self.shared.abort_of(id)
     }
 
     /// Lets everything happen that happens at this instant.

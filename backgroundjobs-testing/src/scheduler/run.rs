@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use backgroundjobs_core::TaskKind;
 use tokio::task::coop::unconstrained;
 
 use super::drive::Drive;
 use super::shared::Shared;
+use crate::current::Owner;
 
 /// Timers after which `run` takes its future to wait for what never comes.
 const MAX_TIMERS_PER_RUN: u64 = 1_000_000;
@@ -55,7 +57,8 @@ struct OwnTask<'a> {
 
 impl<'a> OwnTask<'a> {
     fn add(shared: &'a Arc<Shared>) -> Self {
-        let id = shared.state.lock().tasks.add("test".into(), None, Arc::downgrade(shared));
+        let owner = Owner { name: "test".into(), kind: TaskKind::Work };
+        let id = shared.state.lock().tasks.add(owner, None, Arc::downgrade(shared));
         Self { shared, id }
     }
 

@@ -1,18 +1,18 @@
 //! What comes next: the one place where the scheduler decides.
 
-use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
 use backgroundjobs_core::{BoxFuture, Outside, Timestamp};
 use fastrand::Rng;
 
-use super::guards::{Guard, Guards};
+use super::guards::{GivenUp, Guard, Guards};
 use super::real_time;
 use super::report::{Report, TaskPanic};
 use super::tasks::Tasks;
 use super::trace::TraceLog;
 use crate::VirtualClock;
+use crate::current::Owner;
 
 pub(super) struct State {
     pub(super) tasks: Tasks,
@@ -40,7 +40,7 @@ pub(super) enum Step {
 
 pub(super) struct Grant {
     pub(super) id: u64,
-    pub(super) name: Arc<str>,
+    pub(super) owner: Owner,
     pub(super) waker: Waker,
     pub(super) work: Work,
     pub(super) asked: Asked,
@@ -85,7 +85,7 @@ impl State {
     ///
     /// While a guard counts only its owner may: how long the outside takes must not be seen by anyone else.
     /// For the same reason such grants draw no chance and leave no trace.
-    pub(super) fn next_step(&mut self, trace: &TraceLog) -> Step {
+    pub(super) fn next_step(&mut self, tick: u64, trace: &TraceLog) -> Step {
         let holders = self.guards.holders();
         let may = |id: u64| holders.is_empty() || holders.contains(&Some(id));
         if let Some(id) = self.tasks.take_answered(may) {
@@ -98,7 +98,10 @@ impl State {
         }
         let chance = &mut self.chance;
         let pick = |count: usize| chance.as_mut().map_or(0, |rng| rng.usize(..count));
-        let Some((id, (picked, count))) = self.tasks.take_chosen(pick) else { return Step::Rest };
+        let Some((id, (picked, count))) = self.tasks.take_chosen(pick) else {
+            let waits_again = self.wait_again(tick, |given_up| given_up == GivenUp::ForOthers);
+            return if waits_again { Step::Wait } else { Step::Rest };
+        };
         if let Some(name) = self.tasks.name(id).filter(|_| count > 1) {
             trace.log(format!("chose {name}, {} of {count}", picked + 1));
         }
@@ -117,7 +120,7 @@ impl State {
             Some(future) => Work::Poll(future),
             None => Work::PollOwn,
         };
-        Step::Grant(Grant { id, name: task.name.clone(), waker: task.waker.clone(), work, asked })
+        Step::Grant(Grant { id, owner: task.owner.clone(), waker: task.waker.clone(), work, asked })
     }
 
     /// Takes the next timer due at `until` and moves the clock there; answers whom to wake.
@@ -129,7 +132,7 @@ impl State {
     ) -> Option<Waker> {
         let chance = &mut self.chance;
         let due = clock.take_due(until, |count| chance.as_mut().map_or(0, |rng| rng.usize(..count)))?;
-        let owner = due.owner.as_deref().unwrap_or("the test");
+        let owner = due.owner.as_ref().map_or("the test", |owner| &*owner.name);
         match due.choice {
             (_, 1) => trace.log(format!("timer of {owner}")),
             (picked, count) => trace.log(format!("timer of {owner}, {} of {count}", picked + 1)),
@@ -140,12 +143,15 @@ impl State {
         Some(due.waker)
     }
 
-    /// Goes on without the guards that were waited for long enough at `tick`, if anybody gains by it.
-    pub(super) fn lose_patience(&mut self, tick: u64, patience: &Patience, timer_armed: bool) {
-        if self.tasks.nobody_waits() && !timer_armed {
+    /// Goes on without the guards that were waited for long enough at `tick`, if anybody gains by it: a task that
+    /// is ready, or one that sleeps and does more than keep house.
+    pub(super) fn lose_patience(&mut self, tick: u64, patience: &Patience, work_sleeps: bool) {
+        let given_up = match (self.tasks.nobody_waits(), work_sleeps) {
+            (false, _) => GivenUp::ForOthers,
+            (true, true) => GivenUp::ForTime,
             // Nothing could happen without them. If nothing ever does, that is the watchdog's business.
-            return;
-        }
+            (true, false) => return,
+        };
         let tasks = &self.tasks;
         if self.guards.holders().into_iter().flatten().any(|id| tasks.is_queued(id)) {
             // Its answer has come, perhaps in this very moment.
@@ -156,7 +162,7 @@ impl State {
             if tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
                 continue;
             }
-            guard.given_up = true;
+            guard.given_up = given_up;
             let task = guard.owner.and_then(|id| self.tasks.name(id));
             let task = task.as_deref().unwrap_or("the test");
             let reason = format!(
@@ -170,9 +176,13 @@ impl State {
 
     /// Waits again for what was given up; answers whether there was any.
     pub(super) fn take_patience(&mut self, tick: u64) -> bool {
+        self.wait_again(tick, |given_up| given_up != GivenUp::No)
+    }
+
+    fn wait_again(&mut self, tick: u64, which: impl Fn(GivenUp) -> bool) -> bool {
         let mut any = false;
-        for guard in self.guards.iter_mut().filter(|guard| guard.given_up && guard.waits()) {
-            (guard.given_up, guard.since_tick, any) = (false, tick, true);
+        for guard in self.guards.iter_mut().filter(|guard| which(guard.given_up) && guard.waits()) {
+            (guard.given_up, guard.since_tick, any) = (GivenUp::No, tick, true);
         }
         any
     }
@@ -180,7 +190,7 @@ impl State {
     /// Waits again for the threads that were given up.
     pub(super) fn wait_for_threads_again(&mut self, tick: u64) {
         for guard in self.guards.iter_mut().filter(|guard| guard.waits_for_busy_thread()) {
-            (guard.given_up, guard.since_tick) = (false, tick);
+            (guard.given_up, guard.since_tick) = (GivenUp::No, tick);
         }
     }
 

@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use backgroundjobs_core::BoxFuture;
 
 use super::shared::Shared;
-use crate::current;
+use crate::current::{self, Owner};
 
 #[derive(Default)]
 pub(super) struct Tasks {
@@ -22,7 +22,7 @@ pub(super) struct Tasks {
 }
 
 pub(super) struct Task {
-    pub(super) name: Arc<str>,
+    pub(super) owner: Owner,
     pub(super) waker: Waker,
     /// Gone while it is polled; none at all for the future that the driving verb itself holds.
     pub(super) future: Option<BoxFuture<'static, ()>>,
@@ -54,14 +54,14 @@ impl Tasks {
     /// A new task, ready to be polled.
     pub(super) fn add(
         &mut self,
-        name: Arc<str>,
+        owner: Owner,
         future: Option<BoxFuture<'static, ()>>,
         shared: Weak<Shared>,
     ) -> u64 {
         self.spawned += 1;
         let id = self.spawned;
         let waker = Waker::from(Arc::new(TaskWaker { id, shared }));
-        self.by_id.insert(id, Task { name, waker, future, aborted: false, phase: Phase::Ready });
+        self.by_id.insert(id, Task { owner, waker, future, aborted: false, phase: Phase::Ready });
         self.ready.push_back(id);
         id
     }
@@ -71,11 +71,11 @@ impl Tasks {
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.by_id.values().map(|task| &task.name)
+        self.by_id.values().map(|task| &task.owner.name)
     }
 
     pub(super) fn name(&self, id: u64) -> Option<Arc<str>> {
-        self.get(id).map(|task| task.name.clone())
+        self.get(id).map(|task| task.owner.name.clone())
     }
 
     /// The names of those that want to be polled.
@@ -86,7 +86,7 @@ impl Tasks {
     /// The name of the one being polled.
     pub(super) fn running_name(&self) -> Option<Arc<str>> {
         let running = |task: &&Task| matches!(task.phase, Phase::Running | Phase::Woken(_));
-        self.by_id.values().find(running).map(|task| task.name.clone())
+        self.by_id.values().find(running).map(|task| task.owner.name.clone())
     }
 
     /// How much tasks have done to tasks: wakes, starts. Only good for comparing.

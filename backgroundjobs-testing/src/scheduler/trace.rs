@@ -72,8 +72,8 @@ pub(super) fn checkpoint_text(at: &Checkpoint) -> Option<String> {
     Some(match at {
         Checkpoint::AfterStore(_) => return None,
         Checkpoint::BeforeStore(operation) => format!("calls the store: {operation}"),
-        Checkpoint::BeforeRun { id, kind, attempt } => format!("runs {kind} {id}, attempt {attempt}"),
-        Checkpoint::AfterRun { id, kind, attempt } => format!("has run {kind} {id}, attempt {attempt}"),
+        Checkpoint::BeforeRun { id, kind, attempt, .. } => format!("runs {kind} {id}, attempt {attempt}"),
+        Checkpoint::AfterRun { id, kind, attempt, .. } => format!("has run {kind} {id}, attempt {attempt}"),
         other => format!("{other:?}"),
     })
 }
