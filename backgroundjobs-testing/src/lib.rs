@@ -13,9 +13,13 @@ pub mod conformance;
 
 mod clock;
 mod current;
+mod history;
 mod kit;
 mod scheduler;
 
-pub use clock::VirtualClock;
-pub use kit::{KitReport, TestKit, TestKitBuilder};
+pub use clock::{Skew, VirtualClock};
+pub use history::Attempt;
+pub use kit::{
+    KitReport, Limits, Node, NodeBuilder, Perform, Performed, RunningJob, TestKit, TestKitBuilder,
+};
 pub use scheduler::{Event, Report, StepScheduler, StepSchedulerBuilder, TaskPanic, TraceLog};

@@ -1,5 +1,6 @@
 //! [`VirtualClock`]: time that stands still until the test moves it.
 
+mod skew;
 mod sleep;
 mod timers;
 
@@ -10,6 +11,8 @@ use std::time::Duration;
 use backgroundjobs_core::{BoxFuture, Clock, Timestamp};
 use parking_lot::Mutex;
 
+pub use skew::Skew;
+pub(crate) use skew::SkewedClock;
 use sleep::Sleep;
 pub(crate) use timers::Due;
 use timers::Timers;

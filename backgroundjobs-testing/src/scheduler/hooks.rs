@@ -15,9 +15,40 @@ use super::trace::checkpoint_text;
 use crate::current::{self, Owner};
 
 /// What an `Env` holds. Not the scheduler itself: tasks own their `Env`, and the scheduler owns the tasks.
-pub(super) struct StepHooks(pub(super) Arc<Shared>);
+#[derive(Clone)]
+pub(crate) struct Steps(pub(super) Arc<Shared>);
 
-impl Hooks for StepHooks {
+impl Steps {
+    /// Starts a task, and answers its number; none once the scheduler is gone.
+    pub(crate) fn spawn(&self, kind: TaskKind, name: String, task: BoxFuture<'static, ()>) -> Option<u64> {
+        self.0.spawn(kind, name, task)
+    }
+
+    /// How to end this task.
+    pub(crate) fn abort_of(&self, id: Option<u64>) -> AbortTask {
+        self.0.abort_of(id)
+    }
+
+    /// Ends this task.
+    pub(crate) fn abort(&self, id: u64) {
+        self.0.abort(id);
+    }
+
+    /// The task that this thread polls.
+    pub(crate) fn current_task(&self) -> Option<u64> {
+        current::task(self.0.identity())
+    }
+
+    /// Writes into the trace that the current task has come to this point.
+    pub(crate) fn trace_checkpoint(&self, at: &Checkpoint) {
+        if let Some(text) = checkpoint_text(at) {
+            let task = current::task_name();
+            self.0.trace.log(format!("{} {text}", task.as_deref().unwrap_or("the test")));
+        }
+    }
+}
+
+impl Hooks for Steps {
     fn spawn(&self, kind: TaskKind, name: String, task: BoxFuture<'static, ()>) -> AbortTask {
         let id = self.0.spawn(kind, name, task);
         self.0.abort_of(id)
@@ -36,10 +67,7 @@ impl Hooks for StepHooks {
     }
 
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {
-        if let Some(text) = checkpoint_text(&at) {
-            let task = current::task_name();
-            self.0.trace.log(format!("{} {text}", task.as_deref().unwrap_or("the test")));
-        }
+        self.trace_checkpoint(&at);
         Box::pin(ready(()))
     }
 }
@@ -89,8 +117,8 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for StepHooks {
+impl fmt::Debug for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StepHooks").field("clock", &self.0.clock).finish_non_exhaustive()
+        f.debug_struct("Steps").field("clock", &self.0.clock).finish_non_exhaustive()
     }
 }

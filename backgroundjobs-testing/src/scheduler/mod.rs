@@ -23,6 +23,7 @@ use backgroundjobs_core::{AbortTask, Clock, Env, Hooks, TaskKind, Timestamp};
 use fastrand::Rng;
 
 pub use builder::StepSchedulerBuilder;
+pub(crate) use hooks::Steps;
 pub use report::{Report, TaskPanic};
 pub use trace::{Event, TraceLog};
 
@@ -100,7 +101,11 @@ impl StepScheduler {
     /// The scheduler's part in a program, for an [`Env`] put together by hand.
     #[must_use]
     pub fn hooks(&self) -> Arc<dyn Hooks> {
-        Arc::new(hooks::StepHooks(self.shared.clone()))
+        Arc::new(self.steps())
+    }
+
+    pub(crate) fn steps(&self) -> Steps {
+        Steps(self.shared.clone())
     }
 
     /// The clock. Moving it by its own verbs lets nothing settle.

@@ -1,21 +1,40 @@
 //! [`TestKit`]: a program's real jobs on virtual time.
 
+mod builder;
+mod crash_plan;
+mod drain;
+mod finish;
+mod life;
+mod link;
+mod node;
+mod perform;
+mod report;
+mod shared;
+mod store;
+
 use std::fmt;
 use std::future::Future;
-use std::ops::Deref;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use backgroundjobs_core::{BackgroundJobs, Builder, Env, JobStats, Timestamp};
-use parking_lot::Mutex;
 
+pub use self::builder::TestKitBuilder;
+pub use self::drain::Limits;
+pub use self::node::{Node, NodeBuilder};
+pub use self::perform::{Perform, Performed};
+pub use self::report::{KitReport, RunningJob};
+pub(crate) use self::shared::KitShared;
+use crate::VirtualClock;
 use crate::scheduler::{Report, StepScheduler};
 
 /// A program's real jobs, manager, worker and store, on a clock that stands still until the test moves it.
 ///
 /// Between two verbs nothing moves. When [`advance`](Self::advance) or [`settle`](Self::settle) returns,
 /// everything that was due has happened, in the same order each time with the same seed, on any runtime.
-/// Delays, retries, leases and timeouts take no real time.
+/// Delays, retries, leases and timeouts take no real time. End a test with [`finish`](Self::finish): a kit that
+/// is dropped without it panics.
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,14 +56,17 @@ use crate::scheduler::{Report, StepScheduler};
 ///
 /// assert_eq!(kit.advance(Duration::from_millis(2_999)).await.succeeded, 0);
 /// assert_eq!(kit.advance(Duration::from_millis(1)).await.succeeded, 1);
+/// kit.finish().await;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TestKit {
-    scheduler: StepScheduler,
+    shared: Arc<KitShared>,
     env: Env,
-    jobs: Mutex<Vec<Weak<BackgroundJobs>>>,
+    is_finished: AtomicBool,
+    /// Dropped last: it drops every task.
+    scheduler: StepScheduler,
 }
 
 impl TestKit {
@@ -56,13 +78,27 @@ impl TestKit {
 
     /// A kit put together by hand.
     pub const fn builder() -> TestKitBuilder {
-        TestKitBuilder { seed: None, start_at: None, jitter: false, thread_patience: None }
+        TestKitBuilder::new()
+    }
+
+    fn of(scheduler: StepScheduler, shared: Arc<KitShared>) -> Self {
+        Self { env: shared.env(), shared, is_finished: AtomicBool::new(false), scheduler }
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<KitShared> {
+        &self.shared
     }
 
     /// The surroundings that programs get under this kit.
     #[must_use]
     pub fn env(&self) -> Env {
         self.env.clone()
+    }
+
+    /// The clock, for a store or a fake of the test's own. Moving it by its own verbs lets nothing settle.
+    #[must_use]
+    pub fn clock(&self) -> VirtualClock {
+        self.scheduler.clock()
     }
 
     /// The scheduler, for its trace and its finer verbs.
@@ -74,7 +110,7 @@ impl TestKit {
     /// The present virtual instant.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.env.now()
+        self.scheduler.now()
     }
 
     /// Builds jobs in this kit's surroundings; nothing runs yet.
@@ -83,10 +119,7 @@ impl TestKit {
     /// With the error's text when they cannot be built.
     #[must_use]
     pub fn build(&self, builder: Builder) -> Arc<BackgroundJobs> {
-        let built = builder.configure(|options| options.env(self.env())).build();
-        let jobs = Arc::new(built.unwrap_or_else(|error| panic!("{error}")));
-        self.jobs.lock().push(Arc::downgrade(&jobs));
-        jobs
+        self.shared.build(builder, self.env())
     }
 
     /// Builds jobs in this kit's surroundings and starts them. Their first look at the store is done by the
@@ -98,6 +131,30 @@ impl TestKit {
         let jobs = self.build(builder);
         jobs.start().await.unwrap_or_else(|error| panic!("{error}"));
         jobs
+    }
+
+    /// One process of several: a program that may crash and be started again, be cut off, and have a wrong clock.
+    pub fn node(&self, name: &str) -> NodeBuilder<'_> {
+        NodeBuilder::new(&self.shared, name)
+    }
+
+    /// So many nodes of one program, called `worker 1`, `worker 2`…; what they shall share, the store first of
+    /// all, `make` must take in from outside.
+    ///
+    /// # Panics
+    /// As [`NodeBuilder::start`] does.
+    pub async fn workers(
+        &self,
+        count: usize,
+        make: impl Fn() -> Builder + Send + Sync + 'static,
+    ) -> Vec<Node> {
+        let make = Arc::new(make);
+        let mut nodes = Vec::with_capacity(count);
+        for number in 1..=count {
+            let make = make.clone();
+            nodes.push(self.node(&format!("worker {number}")).start(move || make()).await);
+        }
+        nodes
     }
 
     /// Lets everything happen that happens at this instant.
@@ -117,8 +174,18 @@ impl TestKit {
         self.watch(self.scheduler.advance(duration)).await
     }
 
+    /// Settles, then lets time pass up to the next timer and all that follows from it happen. The report's
+    /// `steps.to` says which instant that is; without a timer it only settles.
+    ///
+    /// # Panics
+    /// As [`settle`](Self::settle) does.
+    pub async fn advance_to_next(&self) -> KitReport {
+        self.watch(self.scheduler.advance_to_next()).await
+    }
+
     /// Runs `future` to its end, letting time pass as far as it waits for it: for verbs that themselves wait,
-    /// as `jobs.stop(..)` and `jobs.wait_until_idle(..)` do.
+    /// as `jobs.stop(..)` and `jobs.wait_until_idle(..)` do. What happened meanwhile is in
+    /// [`StepScheduler::last_report`].
     ///
     /// # Panics
     /// When it waits for what no timer and no task can bring; and as [`settle`](Self::settle) does.
@@ -131,17 +198,40 @@ impl TestKit {
     }
 
     async fn watch(&self, verb: impl Future<Output = Report>) -> KitReport {
-        let before = self.stats();
+        let before = self.before();
         let steps = verb.await;
         expect_no_panic(&steps);
-        KitReport { jobs: self.stats().since(before), steps }
+        self.report_since(before, steps)
     }
 
-    /// What all jobs of this kit have done so far.
-    fn stats(&self) -> JobStats {
-        let jobs = self.jobs.lock();
-        jobs.iter().filter_map(Weak::upgrade).fold(JobStats::default(), |sum, jobs| sum.plus(jobs.stats()))
+    fn before(&self) -> Before {
+        Before { jobs: self.shared.stats(), enqueued: self.shared.history.count_enqueued() }
     }
+
+    fn report_since(&self, before: Before, steps: Report) -> KitReport {
+        let running = self.shared.history.read(|pages| {
+            let running = pages.running();
+            let running = running.map(|run| RunningJob {
+                id: run.job.id,
+                kind: run.job.kind.clone(),
+                attempt: run.job.attempt(),
+                since: run.started.unwrap_or(self.shared.start),
+            });
+            running.collect()
+        });
+        KitReport {
+            jobs: self.shared.stats().since(before.jobs),
+            enqueued: self.shared.history.count_enqueued() - before.enqueued,
+            running,
+            steps,
+        }
+    }
+}
+
+/// How things stood when a verb began.
+struct Before {
+    jobs: JobStats,
+    enqueued: u64,
 }
 
 fn expect_no_panic(report: &Report) {
@@ -157,87 +247,5 @@ impl Default for TestKit {
 impl fmt::Debug for TestKit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestKit").field("scheduler", &self.scheduler).finish_non_exhaustive()
-    }
-}
-
-/// Puts a [`TestKit`] together.
-#[derive(Clone, Copy, Debug)]
-#[must_use]
-pub struct TestKitBuilder {
-    seed: Option<u64>,
-    start_at: Option<Timestamp>,
-    jitter: bool,
-    thread_patience: Option<Duration>,
-}
-
-impl TestKitBuilder {
-    /// Decides whose turn it is among several, and the ids and the jitter. Without a seed: first come, first
-    /// served, and always the same ids.
-    pub const fn seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
-        self
-    }
-
-    /// The first instant; 2030-01-01T00:00:00Z unless set.
-    pub const fn start_at(mut self, instant: Timestamp) -> Self {
-        self.start_at = Some(instant);
-        self
-    }
-
-    /// Whether retries and polls are spread at random, by the seed; no unless set.
-    pub const fn jitter(mut self, jitter: bool) -> Self {
-        self.jitter = jitter;
-        self
-    }
-
-    /// How long in real time a verb waits for a blocking handler that does not return, before virtual time goes
-    /// on without it; 5 s unless set. For tests of handlers that hang.
-    pub const fn thread_patience(mut self, patience: Duration) -> Self {
-        self.thread_patience = Some(patience);
-        self
-    }
-
-    /// The kit.
-    #[must_use]
-    pub fn build(self) -> TestKit {
-        let mut scheduler = StepScheduler::builder();
-        if let Some(seed) = self.seed {
-            scheduler = scheduler.seed(seed);
-        }
-        if let Some(instant) = self.start_at {
-            scheduler = scheduler.start_at(instant);
-        }
-        if let Some(patience) = self.thread_patience {
-            scheduler = scheduler.thread_patience(patience);
-        }
-        let scheduler = scheduler.build();
-        let env = Env::builder()
-            .clock(Arc::new(scheduler.clock()))
-            .hooks(scheduler.hooks())
-            .seed(self.seed.unwrap_or(0))
-            .jitter(self.jitter)
-            .build();
-        TestKit { scheduler, env, jobs: Mutex::new(Vec::new()) }
-    }
-}
-
-/// What happened while a verb of the kit was at work, over all jobs that the kit started.
-///
-/// The numbers of [`JobStats`] can be read off it directly: `report.succeeded`.
-#[derive(Clone, Debug)]
-#[must_use = "a report says what ran; a test that does not look may pass because nothing did"]
-#[non_exhaustive]
-pub struct KitReport {
-    /// What the jobs' workers did. Jobs that were dropped meanwhile take their numbers with them.
-    pub jobs: JobStats,
-    /// The scheduler's own report: instants, timers, and whether another run would be the same.
-    pub steps: Report,
-}
-
-impl Deref for KitReport {
-    type Target = JobStats;
-
-    fn deref(&self) -> &JobStats {
-        &self.jobs
     }
 }

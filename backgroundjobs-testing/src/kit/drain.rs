@@ -1,0 +1,223 @@
+//! Letting time pass until a goal is reached: no job left, or what the test waits for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use backgroundjobs_core::{
+    CountJobs, JobCount, JobFilter, JobId, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
+};
+
+use super::{KitReport, TestKit};
+use crate::kit::shared::Program;
+use crate::scheduler::Report;
+
+/// How far [`TestKit::drain`] goes before it gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    runs: u64,
+    span: Duration,
+}
+
+impl Limits {
+    /// 10,000 runs, and 30 days of virtual time: all attempts of a job with the default policy take 17 hours.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { runs: 10_000, span: Duration::from_secs(30 * 24 * 3_600) }
+    }
+
+    /// The most runs.
+    #[must_use]
+    pub const fn runs(mut self, runs: u64) -> Self {
+        self.runs = runs;
+        self
+    }
+
+    /// The most virtual time.
+    #[must_use]
+    pub const fn span(mut self, span: Duration) -> Self {
+        self.span = span;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestKit {
+    /// Lets time pass, from timer to timer, until no job waits or runs; delayed and retrying jobs count as
+    /// waiting. Renewals, recovery, pruning and other timers that bring no job forward do not keep it going, nor
+    /// do jobs in paused queues and jobs that nobody here serves.
+    ///
+    /// # Panics
+    /// When the limits are reached before, or no timer is left that could bring an end, with the jobs that are
+    /// left; when a store cannot be asked; and as [`settle`](Self::settle) does.
+    pub async fn drain(&self, limits: Limits) -> KitReport {
+        let before = self.before();
+        let deadline = self.now() + limits.span;
+        let mut steps = self.scheduler.settle().await;
+        loop {
+            super::expect_no_panic(&steps);
+            let left = self.unfinished().await;
+            if left.is_empty() {
+                return self.report_since(before, steps);
+            }
+            let runs = self.shared.stats().since(before.jobs).claimed;
+            let why = match self.clock().next_timer() {
+                None => Some("no timer is left that could bring them forward".to_owned()),
+                Some(next) if next > deadline => Some(format!("{:?} of virtual time are over", limits.span)),
+                Some(_) if runs > limits.runs => Some(format!("there were more than {} runs", limits.runs)),
+                Some(_) => None,
+            };
+            if let Some(why) = why {
+                panic!("{}", self.not_drained(&why, &left).await);
+            }
+            steps = steps.followed_by(self.scheduler.advance_to_next().await);
+        }
+    }
+
+    /// Lets time pass, from timer to timer, until `goal` is met. It is asked at the start and after each timer,
+    /// when everything has settled; it may ask a store.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use backgroundjobs_testing::TestKit;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// # let kit = TestKit::new();
+    /// # let env = kit.env();
+    /// # kit.scheduler().spawn("timer", async move { env.sleep(Duration::from_secs(5)).await });
+    /// # let start = kit.now();
+    /// let at_five = start + Duration::from_secs(5);
+    /// let report = kit.run_until(async || kit.now() == at_five, Duration::from_secs(60)).await;
+    /// assert_eq!(report.timers_fired(), 1);
+    /// # kit.finish().await;
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// When it is not met within `limit` of virtual time, or no timer is left; and as [`settle`](Self::settle)
+    /// does.
+    pub async fn run_until(&self, mut goal: impl AsyncFnMut() -> bool, limit: Duration) -> KitReport {
+        let before = self.before();
+        let deadline = self.now() + limit;
+        let mut steps = self.scheduler.settle().await;
+        loop {
+            super::expect_no_panic(&steps);
+            if goal().await {
+                return self.report_since(before, steps);
+            }
+            let why = match self.clock().next_timer() {
+                None => "no timer is left",
+                Some(next) if next > deadline => "virtual time is over",
+                Some(_) => {
+                    steps = steps.followed_by(self.scheduler.advance_to_next().await);
+                    continue;
+                }
+            };
+            panic!(
+                "what run_until waits for has not come within {limit:?}: {why}\n{}",
+                self.last_events(None)
+            );
+        }
+    }
+
+    /// The jobs that wait or run and that somebody here might bring to an end, by queue, kind and state.
+    async fn unfinished(&self) -> Vec<JobCount> {
+        let mut left: BTreeMap<(QueueName, Kind, &'static str), JobCount> = BTreeMap::new();
+        for program in self.shared.programs() {
+            let rows = match unfinished_of(&*program.store, self.now()).await {
+                Ok(Some(rows)) => rows,
+                Ok(None) => self.noted_as_unfinished(),
+                Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
+            };
+            for row in rows {
+                if row.state == JobState::Running || self.is_served(&row.queue, &row.kind) {
+                    left.insert((row.queue.clone(), row.kind.clone(), row.state.as_str()), row);
+                }
+            }
+        }
+        left.into_values().collect()
+    }
+
+    fn is_served(&self, queue: &QueueName, kind: &Kind) -> bool {
+        let programs = self.shared.programs();
+        programs.iter().filter_map(|program| program.jobs.upgrade()).any(|jobs| jobs.serves(queue, kind))
+    }
+
+    /// What a store that cannot count must have, from what was seen.
+    fn noted_as_unfinished(&self) -> Vec<JobCount> {
+        self.shared.history.read(|pages| {
+            let open = pages.jobs.values().filter(|seen| !seen.state.is_final());
+            let rows = open.map(|seen| JobCount {
+                queue: seen.job.queue.clone(),
+                kind: seen.job.kind.clone(),
+                state: seen.state,
+                count: 1,
+                next_run_at: None,
+            });
+            rows.collect()
+        })
+    }
+
+    async fn not_drained(&self, why: &str, left: &[JobCount]) -> String {
+        let mut text = format!("the kit is not drained, and {why}; left are");
+        for row in left {
+            text += &format!("\n  {} {} of kind {} in queue {}", row.count, row.state, row.kind, row.queue);
+            if let Some(due) = row.next_run_at {
+                text += &format!(", the next due at {due}");
+            }
+        }
+        for (_, why) in self.explain_open(|_| true).await.into_iter().take(NAMED) {
+            text += &format!("\n  {why}");
+        }
+        text + "\n" + &self.last_events(None)
+    }
+}
+
+/// How many jobs a failure names.
+pub(super) const NAMED: usize = 10;
+
+/// What waits in queues that are not paused, and what runs; none where the store cannot count.
+async fn unfinished_of(store: &dyn JobStore, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {
+    let Some(inspect) = store.inspect() else { return Ok(None) };
+    let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
+    let mut rows = inspect.count(&CountJobs::new(now, filter)).await?.rows;
+    if !rows.is_empty() {
+        let paused: Vec<QueueName> = inspect
+            .queues(now)
+            .await?
+            .into_iter()
+            .filter_map(|facts| facts.paused_since.map(|_| facts.queue))
+            .collect();
+        rows.retain(|row| row.state == JobState::Running || !paused.contains(&row.queue));
+    }
+    Ok(Some(rows))
+}
+
+impl Program {
+    /// The ids of the jobs in the store that wait or run.
+    pub(super) async fn open_jobs(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
+        Ok(super::finish::list(&*self.store, now, filter).await?.unwrap_or_default())
+    }
+}
+
+impl Report {
+    /// Both together: this one, then the other.
+    #[must_use]
+    pub(crate) fn followed_by(mut self, next: Self) -> Self {
+        self.to = next.to;
+        self.next_timer = next.next_timer;
+        self.timers_fired += next.timers_fired;
+        self.grants += next.grants;
+        self.panicked.extend(next.panicked);
+        for reason in next.nondeterministic {
+            if !self.nondeterministic.contains(&reason) {
+                self.nondeterministic.push(reason);
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,130 @@
+//! [`Life`]: one process under a kit, from its start to its end or crash.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
+use parking_lot::Mutex;
+
+use super::crash_plan::CrashPlan;
+use crate::history::History;
+use crate::scheduler::Steps;
+
+/// What the process is called that a kit's own `start` makes.
+const UNNAMED: &str = "the program";
+
+/// One process: what it runs, and whether it lives and reaches its store.
+pub(crate) struct Life {
+    node: Arc<str>,
+    is_named: bool,
+    alive: AtomicBool,
+    cut_off: AtomicBool,
+    /// The tasks it ever started, by the scheduler's number.
+    tasks: Mutex<Vec<u64>>,
+}
+
+impl Life {
+    pub(crate) fn unnamed() -> Arc<Self> {
+        Self::new(UNNAMED.into(), false)
+    }
+
+    pub(crate) fn of_node(node: &Arc<str>) -> Arc<Self> {
+        Self::new(node.clone(), true)
+    }
+
+    fn new(node: Arc<str>, is_named: bool) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            is_named,
+            alive: AtomicBool::new(true),
+            cut_off: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        })
+    }
+
+    pub(crate) const fn node(&self) -> &Arc<str> {
+        &self.node
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.cut_off.store(cut_off, Ordering::SeqCst);
+    }
+
+    /// Ends every task of the process where it waits, and keeps it from starting others. Says whether it lived.
+    pub(crate) fn crash(&self, steps: &Steps) -> bool {
+        let lived = self.alive.swap(false, Ordering::SeqCst);
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.into_iter().for_each(|task| steps.abort(task));
+        lived
+    }
+
+    /// Whether the task is one of the process.
+    fn has(&self, task: u64) -> bool {
+        self.tasks.lock().contains(&task)
+    }
+}
+
+/// The kit's part in one process.
+pub(crate) struct LifeHooks {
+    pub(crate) steps: Steps,
+    pub(crate) life: Arc<Life>,
+    pub(crate) history: History,
+    pub(crate) plan: Arc<CrashPlan>,
+}
+
+impl Hooks for LifeHooks {
+    fn spawn(&self, kind: TaskKind, name: String, task: BoxFuture<'static, ()>) -> AbortTask {
+        if !self.life.is_alive() {
+            drop(task);
+            return Box::new(|| {});
+        }
+        let name = if self.life.is_named { format!("{}/{name}", self.life.node) } else { name };
+        let id = self.steps.spawn(kind, name, task);
+        if self.life.is_named {
+            self.life.tasks.lock().extend(id);
+        }
+        self.steps.abort_of(id)
+    }
+
+    fn outside(&self, what: Outside) -> Box<dyn OutsideGuard> {
+        self.steps.outside(what)
+    }
+
+    fn waits_for_cancel(&self) {
+        self.steps.waits_for_cancel();
+    }
+
+    fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicUsize>>) {
+        self.steps.waits_for_thread(looks_for_cancel);
+    }
+
+    fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {
+        self.steps.trace_checkpoint(&at);
+        match &at {
+            Checkpoint::BeforeRun { id, generation, .. } => self.history.started(*id, *generation),
+            Checkpoint::AfterRun { id, generation, .. } => self.history.ended(*id, *generation),
+            _ => {}
+        }
+        // The test itself calls through managers too, and is no process that could crash.
+        let in_it = self.steps.current_task().is_some_and(|task| self.life.has(task));
+        if in_it && self.plan.is_reached(&at, &self.life) {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+impl fmt::Debug for LifeHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LifeHooks").field("node", &self.life.node).finish_non_exhaustive()
+    }
+}

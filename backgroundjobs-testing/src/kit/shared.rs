@@ -1,0 +1,150 @@
+//! What a kit and its processes share.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use backgroundjobs_core::{BackgroundJobs, Builder, Clock, Env, JobStats, JobStore, Timestamp};
+use fastrand::Rng;
+use parking_lot::Mutex;
+
+use super::crash_plan::CrashPlan;
+use super::life::{Life, LifeHooks};
+use super::link::{Delay, Link};
+use super::node::NodeInner;
+use super::store::KitStore;
+use crate::clock::SkewedClock;
+use crate::history::History;
+use crate::scheduler::Steps;
+use crate::{Skew, VirtualClock};
+
+/// How a kit was put together, as far as its processes see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) seed: Option<u64>,
+    pub(crate) jitter: bool,
+    pub(crate) store_delay: Option<Delay>,
+}
+
+/// What a kit and its processes share.
+pub(crate) struct KitShared {
+    pub(crate) steps: Steps,
+    pub(crate) clock: VirtualClock,
+    pub(crate) start: Timestamp,
+    pub(crate) surroundings: Surroundings,
+    pub(crate) history: History,
+    pub(crate) plan: Arc<CrashPlan>,
+    /// The process of programs that no node was made for.
+    unnamed: Arc<Life>,
+    chance: Option<Arc<Mutex<Rng>>>,
+    programs: Mutex<Vec<Program>>,
+    /// What programs had done that are gone.
+    gone: Mutex<JobStats>,
+    pub(crate) nodes: Mutex<Vec<Arc<NodeInner>>>,
+}
+
+/// A program's jobs and its store, without what the kit put around it.
+#[derive(Clone)]
+pub(crate) struct Program {
+    pub(crate) jobs: Weak<BackgroundJobs>,
+    pub(crate) store: Arc<dyn JobStore>,
+}
+
+impl KitShared {
+    pub(crate) fn new(steps: Steps, clock: VirtualClock, surroundings: Surroundings) -> Arc<Self> {
+        Arc::new(Self {
+            steps,
+            start: clock.now(),
+            history: History::new(clock.clone()),
+            clock,
+            plan: Arc::default(),
+            unnamed: Life::unnamed(),
+            // Apart from what decides the order, so that a delay does not change it.
+            chance: surroundings.seed.map(|seed| Arc::new(Mutex::new(Rng::with_seed(!seed)))),
+            surroundings,
+            programs: Mutex::default(),
+            gone: Mutex::default(),
+            nodes: Mutex::default(),
+        })
+    }
+
+    /// The surroundings of programs that no node was made for.
+    pub(crate) fn env(&self) -> Env {
+        self.env_of(&self.unnamed, Skew::None, self.surroundings.seed.unwrap_or(0))
+    }
+
+    pub(crate) fn env_of(&self, life: &Arc<Life>, skew: Skew, seed: u64) -> Env {
+        let clock: Arc<dyn Clock> = match skew {
+            Skew::None => Arc::new(self.clock.clone()),
+            _ => Arc::new(SkewedClock { clock: self.clock.clone(), skew }),
+        };
+        let hooks = LifeHooks {
+            steps: self.steps.clone(),
+            life: life.clone(),
+            history: self.history.clone(),
+            plan: self.plan.clone(),
+        };
+        Env::builder().clock(clock).hooks(Arc::new(hooks)).seed(seed).jitter(self.surroundings.jitter).build()
+    }
+
+    /// Builds jobs of a program that no node was made for.
+    pub(crate) fn build(&self, builder: Builder, env: Env) -> Arc<BackgroundJobs> {
+        self.build_in(builder, env, &self.unnamed)
+    }
+
+    /// Builds a program's jobs in the process of `life`.
+    ///
+    /// # Panics
+    /// With the error's text when they cannot be built.
+    pub(crate) fn build_in(&self, builder: Builder, env: Env, life: &Arc<Life>) -> Arc<BackgroundJobs> {
+        let link = Link::new(
+            self.clock.clone(),
+            self.surroundings.store_delay,
+            self.chance.clone(),
+            life.clone(),
+            self.history.clone(),
+        );
+        let seen = Arc::<Mutex<Option<Arc<dyn JobStore>>>>::default();
+        let note = seen.clone();
+        let builder = builder.configure(|options| {
+            options.env(env).wrap_store(move |inner| {
+                *note.lock() = Some(inner.clone());
+                Arc::new(KitStore::new(inner, link))
+            })
+        });
+        let jobs = Arc::new(builder.build().unwrap_or_else(|error| panic!("{error}")));
+        if let Some(store) = seen.lock().take() {
+            self.programs.lock().push(Program { jobs: Arc::downgrade(&jobs), store });
+        }
+        jobs
+    }
+
+    /// A program's jobs are about to go: what they have done stays counted.
+    pub(crate) fn retire(&self, jobs: &Arc<BackgroundJobs>) {
+        let mut gone = self.gone.lock();
+        *gone = gone.plus(jobs.stats());
+        // What it had not told the store, nobody will.
+        gone.unsettled = 0;
+        // Its store stays, with jobs that somebody should run.
+        let mut programs = self.programs.lock();
+        for program in programs.iter_mut().filter(|program| program.jobs.as_ptr() == Arc::as_ptr(jobs)) {
+            program.jobs = Weak::new();
+        }
+    }
+
+    pub(crate) fn programs(&self) -> Vec<Program> {
+        self.programs.lock().clone()
+    }
+
+    /// What all programs have done so far.
+    pub(crate) fn stats(&self) -> JobStats {
+        let programs = self.programs.lock();
+        let living = programs.iter().filter_map(|program| program.jobs.upgrade());
+        living.fold(*self.gone.lock(), |sum, jobs| sum.plus(jobs.stats()))
+    }
+}
+
+impl fmt::Debug for KitShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KitShared").field("surroundings", &self.surroundings).finish_non_exhaustive()
+    }
+}
