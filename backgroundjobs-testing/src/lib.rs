@@ -11,15 +11,25 @@
 
 pub mod conformance;
 
+mod check;
 mod clock;
 mod current;
+mod explore;
 mod history;
 mod kit;
+mod ledger;
+mod recording;
 mod scheduler;
 
+pub use check::{AssertEnqueued, AssertRan, FoundJob, FoundRun, KitJobs};
 pub use clock::{Skew, VirtualClock};
+pub use explore::{
+    CrashReport, Exploration, Seeds, crash_everywhere, crash_everywhere_with, explore, explore_with,
+};
 pub use history::Attempt;
 pub use kit::{
     KitReport, Limits, Node, NodeBuilder, Perform, Performed, RunningJob, TestKit, TestKitBuilder,
 };
+pub use ledger::Ledger;
+pub use recording::RecordingManager;
 pub use scheduler::{Event, Report, StepScheduler, StepSchedulerBuilder, TaskPanic, TraceLog};

@@ -6,7 +6,7 @@ mod note;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use backgroundjobs_core::{ClaimedJob, Clock, JobId, JobState, LeaseKey, NewJob, Timestamp};
+use backgroundjobs_core::{ClaimedJob, Clock, JobId, JobState, NewJob, Timestamp};
 use parking_lot::Mutex;
 
 pub use event::Attempt;
@@ -56,12 +56,6 @@ pub(crate) struct SeenRun {
     pub(crate) has_crashed: bool,
     /// Its place among everything that happened: when it began and when it ended.
     pub(crate) place: (usize, usize),
-}
-
-impl SeenRun {
-    pub(crate) const fn key(&self) -> LeaseKey {
-        LeaseKey { id: self.job.id, generation: self.job.generation }
-    }
 }
 
 impl Pages {

@@ -21,6 +21,7 @@ pub struct TestKitBuilder {
     handler_patience: Option<Duration>,
     thread_patience: Option<Duration>,
     watchdog: Option<Duration>,
+    is_explored: bool,
 }
 
 impl TestKitBuilder {
@@ -33,6 +34,7 @@ impl TestKitBuilder {
             handler_patience: None,
             thread_patience: None,
             watchdog: None,
+            is_explored: false,
         }
     }
 
@@ -87,6 +89,12 @@ impl TestKitBuilder {
         self
     }
 
+    /// Its seed is one of an exploration.
+    pub(crate) const fn explored(mut self) -> Self {
+        self.is_explored = true;
+        self
+    }
+
     /// The kit.
     #[must_use]
     pub fn build(self) -> TestKit {
@@ -107,8 +115,12 @@ impl TestKitBuilder {
             scheduler = scheduler.watchdog(limit);
         }
         let scheduler = scheduler.build();
-        let surroundings =
-            Surroundings { seed: self.seed, jitter: self.jitter, store_delay: self.store_delay };
+        let surroundings = Surroundings {
+            seed: self.seed,
+            jitter: self.jitter,
+            store_delay: self.store_delay,
+            is_explored: self.is_explored,
+        };
         let shared = KitShared::new(scheduler.steps(), scheduler.clock(), surroundings);
         TestKit::of(scheduler, shared)
     }

@@ -43,6 +43,13 @@ impl TestKit {
         );
     }
 
+    /// As [`finish`](Self::finish), unless the test has ended already.
+    pub(crate) async fn finish_unless_done(&self) {
+        if !self.is_finished.load(Ordering::SeqCst) {
+            self.finish().await;
+        }
+    }
+
     /// Ends the test without a look at what is left.
     pub fn abandon(&self) {
         self.is_finished.store(true, Ordering::SeqCst);

@@ -23,6 +23,8 @@ pub(crate) struct Surroundings {
     pub(crate) seed: Option<u64>,
     pub(crate) jitter: bool,
     pub(crate) store_delay: Option<Delay>,
+    /// The seed is one of an exploration.
+    pub(crate) is_explored: bool,
 }
 
 /// What a kit and its processes share.
@@ -129,6 +131,11 @@ impl KitShared {
         for program in programs.iter_mut().filter(|program| program.jobs.as_ptr() == Arc::as_ptr(jobs)) {
             program.jobs = Weak::new();
         }
+    }
+
+    /// Whether programs that no node was made for reach their stores.
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.unnamed.cut_off(cut_off);
     }
 
     pub(crate) fn programs(&self) -> Vec<Program> {
