@@ -61,7 +61,7 @@ impl TestKit {
         loop {
             super::expect_no_panic(&steps);
             let left = self.unfinished().await;
-            if left.is_empty() {
+            if left.is_empty() && !self.shared.settling.is_under_way() {
                 return self.report_since(before, steps);
             }
             let runs = self.shared.stats().since(before.jobs).claimed;

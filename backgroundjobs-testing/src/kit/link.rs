@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backgroundjobs_core::{Clock, StoreError, StoreErrorKind, StoreOperation};
@@ -28,6 +29,32 @@ pub(crate) struct Link {
     chance: Option<Arc<Mutex<Rng>>>,
     life: Arc<Life>,
     history: History,
+    settling: Settling,
+}
+
+/// How many settle calls are under way, over all processes of a kit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settling(Arc<AtomicUsize>);
+
+impl Settling {
+    /// One is under way until the answer is dropped.
+    fn begin(&self) -> SettleUnderWay {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        SettleUnderWay(self.clone())
+    }
+
+    /// Whether one is under way: then the store may know of an end that its worker has not counted yet.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+pub(crate) struct SettleUnderWay(Settling);
+
+impl Drop for SettleUnderWay {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Link {
@@ -37,12 +64,18 @@ impl Link {
         chance: Option<Arc<Mutex<Rng>>>,
         life: Arc<Life>,
         history: History,
+        settling: Settling,
     ) -> Self {
-        Self { clock, delay, chance, life, history }
+        Self { clock, delay, chance, life, history, settling }
     }
 
     pub(crate) const fn history(&self) -> &History {
         &self.history
+    }
+
+    /// A settle call begins; it ends when the answer is dropped.
+    pub(crate) fn settle_begins(&self) -> SettleUnderWay {
+        self.settling.begin()
     }
 
     pub(crate) fn node(&self) -> &Arc<str> {

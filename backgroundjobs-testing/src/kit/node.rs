@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backgroundjobs_core::{
     BackgroundJobs, Builder, CancelStatus, EnqueueError, Enqueued, Explanation, JobDraft, JobId, JobManager,
-    JobRecord, JobState, RequeueStatus, StoreError, SubmitError, TaskKind, WaitError,
+    JobRecord, JobState, RequeueStatus, StoreError, StoreErrorKind, StoreOperation, SubmitError, TaskKind,
+    WaitError,
 };
 use parking_lot::Mutex;
 
@@ -222,6 +223,19 @@ impl NodeInner {
         }
     }
 
+    fn is_down(&self) -> bool {
+        self.process.lock().as_ref().is_none_or(|process| process.jobs.is_none())
+    }
+
+    /// What an enqueue answers while there is no process. Those who ask it cannot know whether there is one.
+    fn unreachable(&self, job: &JobDraft) -> EnqueueError {
+        let message = format!("{} has crashed under the test kit; nothing was done", self.name);
+        EnqueueError::Prepare {
+            kind: job.kind.to_string(),
+            source: StoreError::new(StoreOperation::Insert, StoreErrorKind::Unavailable, message),
+        }
+    }
+
     fn manager(&self) -> Arc<dyn JobManager> {
         let process = self.process.lock();
         process.as_ref().expect("a node that can be reached was started").manager.clone()
@@ -250,10 +264,16 @@ impl fmt::Debug for NodeManager {
 #[async_trait]
 impl JobManager for NodeManager {
     async fn submit(&self, jobs: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
+        if let Some(first) = jobs.first().filter(|_| self.0.is_down()) {
+            return Err(SubmitError { index: 0, source: self.0.unreachable(first) });
+        }
         self.0.manager().submit(jobs).await
     }
 
     async fn submit_one(&self, job: JobDraft) -> Result<Enqueued, EnqueueError> {
+        if self.0.is_down() {
+            return Err(self.0.unreachable(&job));
+        }
         self.0.manager().submit_one(job).await
     }
 

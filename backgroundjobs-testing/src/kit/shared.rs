@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::crash_plan::CrashPlan;
 use super::life::{Life, LifeHooks};
-use super::link::{Delay, Link};
+use super::link::{Delay, Link, Settling};
 use super::node::NodeInner;
 use super::store::KitStore;
 use crate::clock::SkewedClock;
@@ -38,6 +38,7 @@ pub(crate) struct KitShared {
     /// The process of programs that no node was made for.
     unnamed: Arc<Life>,
     chance: Option<Arc<Mutex<Rng>>>,
+    pub(crate) settling: Settling,
     programs: Mutex<Vec<Program>>,
     /// What programs had done that are gone.
     gone: Mutex<JobStats>,
@@ -63,6 +64,7 @@ impl KitShared {
             // Apart from what decides the order, so that a delay does not change it.
             chance: surroundings.seed.map(|seed| Arc::new(Mutex::new(Rng::with_seed(!seed)))),
             surroundings,
+            settling: Settling::default(),
             programs: Mutex::default(),
             gone: Mutex::default(),
             nodes: Mutex::default(),
@@ -104,6 +106,7 @@ impl KitShared {
             self.chance.clone(),
             life.clone(),
             self.history.clone(),
+            self.settling.clone(),
         );
         let seen = Arc::<Mutex<Option<Arc<dyn JobStore>>>>::default();
         let note = seen.clone();
