@@ -8,7 +8,7 @@ use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{Env, JobState, JobStore, StartError, StoreOperation};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
-use support::scene::{Log, SECOND, Scene, Script, handler, no_trouble, scene, work};
+use support::scene::{Log, SECOND, Scene, Script, Work, handler, no_trouble, scene, work};
 use support::{Trouble, TroubledStore};
 
 #[tokio::test]
@@ -176,4 +176,22 @@ async fn a_run_that_its_user_had_cancelled_is_not_counted_as_interrupted() {
     let report = scene.kit.run(scene.jobs.stop(SECOND)).await.expect("stopped");
     assert!(report.interrupted.is_empty() && report.is_clean(), "{report:?}");
     assert_eq!(scene.record(id).await.state, JobState::Cancelled);
+}
+
+/// The claimer's own claim, made by no slot, was given a second after everything else was over, whatever the drain.
+#[tokio::test]
+async fn a_stop_waits_for_a_slow_claim_of_the_claimer_as_long_as_it_may() {
+    let kit = TestKit::builder().store_delay(SECOND * 8..=SECOND * 8).build();
+    let store = MemoryStore::new();
+    let shop = kit.build(BackgroundJobs::builder(|options| options.use_store(store.clone()).producer_only()));
+    kit.run(shop.manager().enqueue(work("early", 0))).await.expect("enqueued");
+    let builder = BackgroundJobs::builder(|options| options.use_store(store.clone()))
+        .register_fn_with(Log::default(), handler);
+    let jobs = kit.run(kit.start(builder)).await;
+    // The first claim, the claimer's, is on its way.
+    let report = kit.run(jobs.stop(SECOND * 60)).await.expect("the store was told of everything");
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!((jobs.stats().claimed, jobs.stats().released), (1, 1));
+    kit.jobs().await.assert_enqueued::<Work>().state(JobState::Waiting).once();
+    kit.abandon();
 }

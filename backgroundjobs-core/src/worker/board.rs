@@ -170,6 +170,11 @@ impl Board {
         self.state.lock().begin_claim(now)
     }
 
+    /// Whether a claim is in flight.
+    pub(super) fn is_claiming(&self) -> bool {
+        self.state.lock().claiming
+    }
+
     /// Takes in the answer to a claim, made by an idle slot of the queue `by` if it was one: that slot looks for
     /// itself and is not to be woken. What comes back is to be released: the board was closed, or the
     /// queue paused, meanwhile.

@@ -1,6 +1,7 @@
 //! Claims: one call for all the queues that have room, made by whoever finds it worth making.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Shared;
 use super::backoff::Backoff;
@@ -37,6 +38,14 @@ pub(super) async fn keep(shared: &Shared) {
 /// Makes one claim and sees it through: repeated under its id until it is answered, so that jobs handed out
 /// by a call whose answer was lost are not stranded. `by` is the queue of the slot that makes it, if one does.
 pub(super) async fn claim(shared: &Shared, demands: Vec<Demand>, by: Option<usize>) {
+    see_through(shared, demands, by).await;
+    if shared.stopping.load(Ordering::SeqCst) {
+        // The stop waits for it.
+        shared.runs.ended.notify_waiters();
+    }
+}
+
+async fn see_through(shared: &Shared, demands: Vec<Demand>, by: Option<usize>) {
     let env = shared.door.env();
     let mut request = ClaimJobs::new(
         env.now(),

@@ -78,6 +78,8 @@ impl Worker {
         let still_running = self.still_running();
         progress(shared, DrainStep::Settling, still_running.len(), settled_by);
         slots_ended_by(shared, settled_by, still_running.len()).await;
+        // One of the claimer's own: what it brings goes back, which the settler is to say in time.
+        ended_by(shared, settled_by, || !shared.board.is_claiming()).await;
         tokio::select! {
             biased;
             () = shared.settler.emptied() => {}

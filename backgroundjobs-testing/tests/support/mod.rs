@@ -1,6 +1,7 @@
 //! What the scheduler's tests share: the runtime's part of a guard, real threads, runtimes.
 #![allow(dead_code, reason = "every test file takes what it needs")]
 
+pub(crate) mod disturbed;
 pub(crate) mod real_store;
 
 use std::future::Future;
