@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use backgroundjobs_core::{Clock, Timestamp};
 
 use super::explain::explain;
+use super::inhibitor::Inhibitor;
 use super::real_time;
 use super::report::Report;
 use super::shared::Shared;
@@ -97,7 +98,9 @@ impl Drive {
 
     /// Waits for an answer from outside, or until patience is at its end.
     async fn wait(&self) {
+        let inhibitor = self.shared.state.lock().waits_for_store().then(Inhibitor::start);
         self.shared.changed.notified().await;
+        drop(inhibitor);
         let tick = self.shared.ticker.now();
         let work_sleeps = self.shared.clock.brings_work();
         let mut state = self.shared.state.lock();

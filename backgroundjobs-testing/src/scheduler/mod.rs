@@ -6,6 +6,7 @@ mod explain;
 mod grant;
 mod guards;
 mod hooks;
+mod inhibitor;
 mod real_time;
 mod report;
 mod run;
@@ -24,6 +25,7 @@ use fastrand::Rng;
 
 pub use builder::StepSchedulerBuilder;
 pub(crate) use hooks::Steps;
+pub(crate) use inhibitor::Inhibitor;
 pub use report::{Report, TaskPanic};
 pub use trace::{Event, TraceLog};
 

@@ -174,6 +174,11 @@ impl State {
         }
     }
 
+    /// Whether all wait for a store call.
+    pub(super) fn waits_for_store(&self) -> bool {
+        self.guards.iter().any(|guard| guard.counts() && matches!(guard.what, Outside::Store(_)))
+    }
+
     /// Waits again for what was given up; answers whether there was any.
     pub(super) fn take_patience(&mut self, tick: u64) -> bool {
         self.wait_again(tick, |given_up| given_up != GivenUp::No)
