@@ -4,6 +4,7 @@ mod bench;
 mod examples;
 mod gate;
 mod process;
+mod seam;
 mod small_example;
 mod tidy;
 
@@ -33,6 +34,11 @@ const COMMANDS: &[Command] = &[
         name: "bench --smoke",
         about: "run every benchmark small, and judge no time",
         run: bench::smoke,
+    },
+    Command {
+        name: "seam",
+        about: "count the instructions that the test kit's seam costs a job; needs valgrind",
+        run: seam::run,
     },
     Command { name: "help", about: "this list", run: |_| Ok(help()) },
 ];
