@@ -69,7 +69,9 @@ async fn scenario(fault: Fault, seed: u64) -> Seen {
     .await;
     let report = kit.advance(Duration::from_secs(3_600)).await;
     assert_eq!((report.recovered, report.retried), (0, 0), "nothing but the planted fault goes wrong");
-    Seen { starts: std::mem::take(&mut starts.lock()), trace: kit.scheduler().trace_hash() }
+    let seen = Seen { starts: std::mem::take(&mut starts.lock()), trace: kit.scheduler().trace_hash() };
+    kit.finish().await;
+    seen
 }
 
 fn run(fault: Fault, seed: u64) -> Seen {
