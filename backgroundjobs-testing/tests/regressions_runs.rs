@@ -236,7 +236,8 @@ async fn a_handler_that_the_stop_refuses_an_enqueue_pays_nothing() {
     kit.run(jobs.stop(SECOND * 10)).await.expect("stopped");
     let record = record(&jobs, id).await;
     assert_eq!((record.state, record.attempts), (JobState::Waiting, 0), "{:?}", record.failures);
-    kit.finish().await;
+    // Stopped with the job handed back.
+    kit.abandon();
 }
 
 /// The second call found every run told already: it named none, and counted the dropped handler as finished.
@@ -258,7 +259,8 @@ async fn a_stop_that_goes_on_reports_what_the_dropped_one_interrupted() {
     .await;
     let report = kit.run(jobs.stop(Duration::ZERO)).await.expect("stopped");
     assert_eq!((report.finished, report.interrupted.as_slice()), (0, [id].as_slice()), "{report:?}");
-    kit.finish().await;
+    // Stopped with the job handed back.
+    kit.abandon();
 }
 
 /// The task that tells the store died with outcomes in flight, and nothing was settled any more.
