@@ -40,6 +40,7 @@ async fn an_unknown_kind_or_queue_is_an_error_that_names_what_is_meant() {
     let blank = EnqueueOptions::new().queue(" ");
     let error = manager.enqueue_with(work("x"), blank).await.expect_err("no name");
     assert!(matches!(error, EnqueueError::Name { what: "queue", .. }), "{error}");
+    kit.finish().await;
 }
 
 #[test]
@@ -118,6 +119,7 @@ async fn a_second_start_and_one_after_a_stop_say_what_to_do() {
     kit.run(jobs.stop(SECOND)).await.expect("stopped");
     let late = jobs.start().await.expect_err("stopped");
     assert_eq!(late.to_string(), "these jobs were stopped and cannot be started again: build new ones");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -135,6 +137,7 @@ async fn an_enqueue_after_the_stop_or_the_drop_is_refused_where_nobody_could_run
     drop(dropped);
     let error = manager.enqueue(work("late")).await.expect_err("dropped");
     assert_eq!(error.to_string(), words);
+    kit.finish().await;
 }
 
 /// Two managers on one memory store: what one enqueues after its stop the other runs.
@@ -150,6 +153,7 @@ async fn an_enqueue_after_the_stop_is_taken_where_another_worker_runs_it() {
     kit.run(second.stop(SECOND)).await.expect("stopped");
     let error = first.manager().enqueue(work("later")).await.expect_err("nobody is left");
     assert!(matches!(error, EnqueueError::Stopped { .. }), "{error}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -168,6 +172,7 @@ async fn args_that_cannot_be_written_are_refused_with_their_kind() {
     assert_eq!(error.to_string(), "the args of odd cannot be written as JSON");
     let source = std::error::Error::source(&error).expect("serde says why");
     assert_eq!(source.to_string(), "key must be a string");
+    kit.finish().await;
 }
 
 /// A newer worker may know them: an ordinary failed attempt, the field named, the bytes kept.
@@ -191,6 +196,7 @@ async fn stored_args_that_do_not_fit_are_a_failed_attempt_that_names_the_field()
          field `text` at line 1 column 30"
     );
     assert_eq!(record.args.as_str(), r#"{"txt": "of an older version"}"#);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -213,6 +219,7 @@ async fn a_kind_that_this_worker_does_not_know_is_left_to_others() {
     let knows = kit.start(knows).await;
     assert_eq!(kit.settle().await.succeeded, 1);
     drop(knows);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -241,4 +248,5 @@ async fn a_store_that_is_down_at_the_start_fails_the_start_and_one_that_comes_ba
         (3, 1),
         "the worker backs off and recovers by itself"
     );
+    kit.finish().await;
 }

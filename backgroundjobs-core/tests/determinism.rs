@@ -84,8 +84,10 @@ async fn scenario(seed: Option<u64>) -> Seen {
         let record = manager.get(id).await.expect("answers").expect("kept");
         states.push((record.state, record.generation));
     }
+    let trace = kit.scheduler().trace_hash();
+    kit.finish().await;
     Seen {
-        trace: kit.scheduler().trace_hash(),
+        trace,
         started: std::mem::take(&mut started.lock()),
         states,
         succeeded: first.succeeded + second.succeeded,

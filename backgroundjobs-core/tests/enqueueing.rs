@@ -30,6 +30,7 @@ async fn a_program_that_only_enqueues_may_enqueue_anything() {
     assert!(jobs.manager().enqueue(Wrok).await.expect("enqueued").is_new);
     let error = jobs.manager().enqueue(work("x")).await.expect_err("not declared");
     assert!(matches!(error, EnqueueError::UnknownKind { .. }), "{error}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -46,6 +47,7 @@ async fn what_is_too_large_is_refused_with_its_size() {
         let error = manager.enqueue_with(work("x"), EnqueueOptions::new().unique(key)).await;
         assert!(matches!(error, Err(EnqueueError::UniqueKey { .. })), "{key:?}: {error:?}");
     }
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -65,6 +67,7 @@ async fn a_unique_job_is_stored_once_while_its_key_is_held() {
     assert!(!manager.enqueue_with(work("e"), hour()).await.expect("answered").is_new);
     let _ = kit.advance(SECOND).await;
     assert!(manager.enqueue_with(work("f"), hour()).await.expect("enqueued").is_new);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -80,6 +83,7 @@ async fn an_enqueue_with_an_id_can_be_repeated_and_not_misused() {
     let error = manager.enqueue_with(work("b"), options()).await.expect_err("other args");
     assert!(matches!(error, EnqueueError::IdTaken { id: taken, .. } if taken == id), "{error}");
     assert_eq!(kit.settle().await.succeeded, 1);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -103,6 +107,7 @@ async fn many_jobs_go_in_chunks_and_a_failure_says_what_was_stored() {
     // An iterator that promises more than there is memory for.
     let endless = std::iter::repeat_with(|| work(&large));
     assert_eq!(manager.enqueue_many(endless).await.expect_err("the first fails").index, 0);
+    kit.finish().await;
 }
 
 /// Long work shows itself: a program can draw how far a million jobs have come.
@@ -119,6 +124,8 @@ async fn a_million_jobs_report_their_progress() {
     };
     let stored = jobs.manager().enqueue_many_with(args, draw).await.expect("enqueued");
     assert_eq!((stored.len(), steps, last), (MILLION, 1_000, MILLION));
+    // Only the enqueue is looked at; nobody was started.
+    kit.abandon();
 }
 
 #[tokio::test]
@@ -137,6 +144,7 @@ async fn an_instant_may_be_past_and_a_delay_may_be_for_ever() {
         error,
         "not idle within 1s: 1 jobs wait and 0 run; the next one is due at 9999-12-31T23:59:59.999999Z"
     );
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -153,6 +161,7 @@ async fn a_failed_job_can_be_put_back() {
     let record = manager.get(id).await.expect("answers").expect("kept");
     assert_eq!((record.attempts, record.generation, record.failures.len()), (1, 2, 2));
     assert_eq!(manager.requeue(kit.env().job_id()).await.expect("answers"), RequeueStatus::Unknown);
+    kit.finish().await;
 }
 
 /// A program hands code its own manager, here one that notes what passes: every verb goes through `submit`.
@@ -203,4 +212,5 @@ async fn a_manager_of_ones_own_sees_every_enqueue() {
     assert!(matches!(error, EnqueueError::UnknownKind { .. }), "{error}");
     assert_eq!(*noting.kinds.lock(), ["work", "work", "work", "wrok"]);
     assert_eq!(kit.settle().await.succeeded, 3);
+    kit.finish().await;
 }

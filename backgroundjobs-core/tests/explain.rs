@@ -99,6 +99,7 @@ async fn unknown_and_finished() {
     let (reason, words) = scene.reason(failed).await;
     assert!(matches!(reason, Reason::Finished { state: JobState::Failed, .. }), "{reason:?}");
     assert_eq!(words, format!("it is over: failed at {} (connection refused)", scene.kit.now()));
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -117,6 +118,7 @@ async fn running_and_told_to_stop() {
     scene.settle().await;
     let (_, words) = scene.reason(running).await;
     assert!(words.ends_with("and was told to stop because somebody cancelled it"), "{words}");
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -146,6 +148,8 @@ async fn read_ahead_and_no_free_slot() {
     none.settle().await;
     let (reason, _) = none.reason(behind).await;
     assert_eq!(reason, Reason::NoFreeSlot { queue: QueueName::default_queue(), slots: 1 });
+    ahead.kit.finish().await;
+    none.kit.finish().await;
 }
 
 #[tokio::test]
@@ -166,6 +170,7 @@ async fn put_off_by_whom() {
     let run_at = scene.kit.now() + SECOND * 10;
     assert_eq!(reason, Reason::Later { run_at, because: PutOff::Snoozed });
     assert!(words.ends_with("its handler asked for later"), "{words}");
+    scene.kit.finish().await;
 }
 
 /// A worker of another process claims a job and is never heard of again.
@@ -202,6 +207,7 @@ async fn claimed_elsewhere_its_lease_over_and_put_off_by_the_crash() {
     let run_at = scene.kit.now() + SECOND * 30;
     assert_eq!(reason, Reason::Later { run_at, because: PutOff::Crashed { crashes: 1 } });
     assert!(words.ends_with("its worker died or lost the store while it ran, 1 times in a row"), "{words}");
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -219,6 +225,7 @@ async fn paused_and_not_due_at_once() {
     let text = explanation.to_string();
     assert!(text.contains(&format!("the queue default is paused since {since}")), "{text}");
     assert!(text.contains("resume(\"default\")"), "{text}");
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -240,6 +247,7 @@ async fn not_started_due_and_stopped() {
     let (reason, words) = scene.reason(left).await;
     assert_eq!(reason, Reason::Stopped);
     assert_eq!(words, "the jobs of this program were stopped");
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -270,6 +278,7 @@ async fn not_served_here() {
         words == "no worker of its queue here has a handler for report (known: work); register one",
         "{words}"
     );
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -290,6 +299,7 @@ async fn the_store_does_not_let_it_claim() {
     assert_eq!(kit.advance(SECOND * 60).await.claimed, 1);
     let explanation = jobs.explain(id).await.expect("answers");
     assert!(matches!(explanation.reasons[0], Reason::Runs { .. } | Reason::Finished { .. }), "{explanation}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -307,4 +317,5 @@ async fn ended_and_not_settled() {
     let text = explanation.to_string();
     assert!(text.ends_with("its handler has ended here, and the store has not been told yet"), "{text}");
     assert_eq!(kit.advance(SECOND).await.succeeded, 1);
+    kit.finish().await;
 }

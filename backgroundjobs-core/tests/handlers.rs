@@ -63,6 +63,7 @@ async fn a_struct_runs_its_kind() {
     jobs.manager().enqueue(greet("masa")).await.expect("enqueued");
     assert_eq!(kit.settle().await.succeeded, 1);
     assert_eq!(*log.lock(), ["hello masa"]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -95,6 +96,7 @@ async fn one_struct_may_run_several_kinds() {
     let mut kinds = both.0.lock().clone();
     kinds.sort();
     assert_eq!(kinds, ["greet", "part"]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -121,6 +123,7 @@ async fn a_function_a_closure_and_a_function_with_state_run_theirs() {
     let report = kit.advance(SECOND).await;
     assert_eq!((report.retried, report.succeeded), (1, 1));
     assert_eq!(*log.lock(), ["c 1", "c 2"]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -151,6 +154,7 @@ async fn a_blocking_function_runs_off_the_async_threads_and_its_result_counts() 
     let failure = &panicked.failures[1].failure;
     assert_eq!(failure.kind, FailureKind::Panic);
     assert_eq!(failure.text.as_str(), "the handler panicked: no such greeting");
+    kit.finish().await;
 }
 
 /// A gate that blocking handlers wait at.
@@ -201,6 +205,7 @@ async fn a_blocking_function_that_outlives_its_timeout_keeps_its_job_and_its_res
     kit.run(jobs.wait_until_idle(SECOND)).await.expect("idle");
     assert_eq!(record(&jobs, id).await.state, JobState::Succeeded, "what it returned counts");
     assert_eq!(runs.load(Ordering::SeqCst), 1);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -220,6 +225,7 @@ async fn a_blocking_function_can_see_that_it_shall_stop() {
     assert_eq!((record.state, record.attempts), (JobState::Failed, 1));
     let text = record.failures[0].failure.text.as_str();
     assert_eq!(text, "ran longer than its timeout of 1s: stopped halfway");
+    kit.finish().await;
 }
 
 /// The pool has fewer threads than the queue has slots: a call that waits for one is not begun any more.
@@ -243,6 +249,7 @@ fn a_blocking_function_that_is_cancelled_before_a_thread_is_free_does_not_run() 
         kit.run(jobs.wait_until_idle(SECOND * 60)).await.expect("idle");
         assert_eq!(*ran.lock(), ["first"]);
         assert_eq!(record(&jobs, second).await.state, JobState::Cancelled);
+        kit.finish().await;
     });
 }
 
@@ -272,6 +279,7 @@ async fn a_stop_names_a_blocking_function_that_will_not_end_and_touches_nothing_
         assert_eq!((record.state, record.attempts, record.generation), (JobState::Waiting, 0, 0));
     }
     gate.open();
+    kit.abandon();
 }
 
 #[tokio::test]
@@ -295,6 +303,7 @@ async fn a_scoped_handler_is_made_for_each_run_and_dropped_after_it() {
     assert_eq!((report.retried, report.succeeded), (1, 1), "a factory that fails is a failed attempt");
     assert_eq!(*log.lock(), ["made for attempt 1", "made for attempt 2", "hello masa", "dropped"]);
     assert_eq!(record(&jobs, id).await.failures[0].failure.text.as_str(), "no connection");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -310,4 +319,5 @@ async fn a_factory_says_what_shall_follow() {
     let jobs = kit.start(builder).await;
     jobs.manager().enqueue(greet("masa")).await.expect("enqueued");
     assert_eq!(kit.settle().await.failed, 1);
+    kit.finish().await;
 }

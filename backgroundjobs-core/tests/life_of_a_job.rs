@@ -71,6 +71,7 @@ async fn a_job_runs_when_it_is_due_and_not_before() {
     assert_eq!(seen(&log), [at(0, "now#1"), at(3, "later#1")]);
     let record = manager.get(id).await.expect("the store answers").expect("it is kept");
     assert_eq!((record.state, record.generation, record.attempts), (JobState::Succeeded, 1, 0));
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -87,6 +88,7 @@ async fn a_failing_job_is_tried_again_at_the_policys_instants_and_then_failed() 
     let record = jobs.manager().get(id).await.expect("the store answers").expect("it is kept");
     assert_eq!((record.state, record.attempts, record.failures.len()), (JobState::Failed, 4, 4));
     assert_eq!(record.failures[3].failure.text.as_str(), "no luck");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -134,6 +136,7 @@ async fn a_handler_says_what_shall_follow() {
             (JobState::Succeeded, 1, failure(FailureKind::Panic, "the handler panicked: boom panic")),
         ]
     );
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -163,6 +166,7 @@ async fn a_run_that_takes_too_long_is_told_dropped_and_tried_again() {
     assert_eq!(failure.kind, FailureKind::Timeout);
     assert!(failure.text.as_str().contains("timeout of 10s: stopped in time"), "{}", failure.text);
     drop(jobs);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -184,6 +188,7 @@ async fn cancel_reaches_a_waiting_and_a_running_job_at_once() {
     assert_eq!(manager.cancel(running).await.expect("answers"), CancelStatus::Finished(JobState::Cancelled));
     assert_eq!(kit.advance(SECOND * 600).await.claimed, 0);
     assert_eq!(seen(&log), [at(0, "running#1")]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -198,4 +203,5 @@ async fn an_idle_year_costs_no_store_call() {
     assert!(before > 3, "the trace shows store calls: {before}");
     let year = kit.advance(SECOND * 365 * 24 * 3600).await;
     assert_eq!((calls() - before, year.steps.timers_fired), (0, 0));
+    kit.finish().await;
 }

@@ -50,6 +50,7 @@ async fn a_run_without_a_timeout_is_warned_about_each_hour() {
     assert_eq!(kit.advance(Duration::from_secs(4 * 3_600)).await.succeeded, 1);
     let warned = lines.of_job(&id, "WARN", "still running and without a timeout");
     assert_eq!(warned.len(), 3, "{}", lines.text());
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -81,4 +82,5 @@ async fn a_run_logs_its_start_its_end_and_what_follows() {
     assert_eq!(failed.len(), 1, "{}", lines.text());
     assert!(failed[0].contains("mail not sent: connection refused"), "{}", failed[0]);
     assert!(!lines.text().contains("hunter2"), "args may hold secrets");
+    kit.finish().await;
 }

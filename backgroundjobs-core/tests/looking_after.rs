@@ -57,6 +57,7 @@ async fn a_wait_answers_the_final_state_whatever_it_is() {
         .run(async { tokio::join!(manager.wait(cancelled, SECOND * 60), manager.cancel(cancelled)) })
         .await;
     assert_eq!(state.expect("over"), JobState::Cancelled);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -77,6 +78,7 @@ async fn a_wait_that_ends_without_it_says_why() {
     let nobody: JobId = "01938f3a-7c1e-7000-8000-000000000001".parse().expect("an id");
     let error = manager.wait(nobody, SECOND).await.expect_err("no such job");
     assert!(error.to_string().starts_with(&format!("there is no job {nobody}")), "{error}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -107,6 +109,7 @@ async fn each_applied_outcome_is_heard_once() {
     let last = heard.lock().pop().expect("heard");
     assert_eq!((last.id, last.state, last.error), (good, JobState::Succeeded, None));
     assert_eq!(*also.lock(), 3);
+    kit.finish().await;
 }
 
 /// Only runs are heard: what was read ahead and goes back has not run.
@@ -125,6 +128,7 @@ async fn what_goes_back_unstarted_is_not_heard() {
     let report = kit.advance(SECOND * 2).await;
     assert!(report.released > 0, "nothing was read ahead: {report:?}");
     assert_eq!(*heard.lock(), [JobState::Succeeded; 500]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -141,6 +145,7 @@ async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     assert_eq!(kit.settle().await.succeeded, 1);
     let error = admin.pause(" ").await.expect_err("no name");
     assert_eq!(error.to_string(), "no queue can be called so: the name is blank");
+    kit.finish().await;
 }
 
 /// What is read ahead would start after the pause; it goes back at once.
@@ -159,6 +164,7 @@ async fn a_pause_hands_back_what_was_read_ahead() {
     let left = jobs.admin().expect("there").count(JobFilter::all().states([JobState::Running])).await;
     assert_eq!(left.expect("answers").total(&[JobState::Running]), 1, "the run runs on");
     assert_eq!(kit.advance(SECOND * 60).await.succeeded, 1, "and nothing else starts");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -205,6 +211,7 @@ async fn jobs_are_listed_counted_deleted_and_put_back() {
     let succeeded = JobFilter::all().states([JobState::Succeeded, JobState::Running]);
     let again = admin.requeue_where(succeeded, 10).await.expect("answers");
     assert_eq!(again.requeued, [good], "a job that runs is left alone");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -218,4 +225,5 @@ async fn a_requeue_leaves_jobs_whose_key_another_holds() {
     let holder = manager.enqueue_with(work(60, 0), options()).await.expect("enqueued").id;
     let done = admin.requeue_where(JobFilter::all(), 10).await.expect("answers");
     assert_eq!((done.requeued.len(), done.conflicts), (0, vec![(failed, holder)]));
+    kit.finish().await;
 }

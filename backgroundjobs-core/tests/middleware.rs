@@ -108,6 +108,7 @@ async fn a_wrapper_times_runs_and_another_refuses_a_kind() {
     let record = manager.get(refused).await.expect("answers").expect("kept");
     assert_eq!((record.state, record.attempts), (JobState::Failed, 1));
     assert_eq!(record.failures[0].failure.text.as_str(), "forbidden is refused here");
+    kit.finish().await;
 }
 
 /// Timeout, cancellation and the guard against panics lie outside the wrappers.
@@ -136,4 +137,5 @@ async fn what_a_wrapper_does_wrong_is_a_failed_run() {
         let record = manager.get(id).await.expect("answers").expect("kept");
         assert_eq!(record.failures[0].failure.kind, kind, "{:?}", record.failures);
     }
+    kit.finish().await;
 }

@@ -60,6 +60,8 @@ async fn queue_and_priority_come_from_the_enqueue_then_the_type_then_the_default
     assert_eq!((of_type.queue.as_str(), of_type.priority), ("typed", Priority::HIGHEST));
     let default = enqueued(&jobs, Plain, EnqueueOptions::new()).await;
     assert_eq!((default.queue.as_str(), default.priority), ("default", Priority::NORMAL));
+    // The records are all that is looked at; nobody was started.
+    kit.abandon();
 }
 
 #[tokio::test]
@@ -79,6 +81,8 @@ async fn attempts_come_from_the_enqueue_then_the_registration_then_the_type_then
     assert_eq!(enqueued(&options, Plain, none()).await.max_attempts, 5);
     let default = kit.build(builder(None).register_fn(fails::<Plain>));
     assert_eq!(enqueued(&default, Plain, none()).await.max_attempts, 11);
+    // The records are all that is looked at; nobody was started.
+    kit.abandon();
 }
 
 /// When the first retry comes shows whose back-off it was.
@@ -97,6 +101,7 @@ async fn the_wait_after_a_failure_comes_from_the_registration_then_the_options_t
         assert_eq!(kit.settle().await.retried, 1);
         assert_eq!(kit.advance(SECOND * wait - Duration::from_micros(1)).await.retried, 0, "{wait} s");
         assert_eq!(kit.advance(Duration::from_micros(1)).await.retried, 1, "{wait} s");
+        kit.finish().await;
     }
 }
 
@@ -127,4 +132,5 @@ async fn the_timeout_comes_from_the_registration_then_the_type_then_the_options_
     none.manager().enqueue(Plain).await.expect("enqueued");
     assert_eq!(kit.advance(SECOND * 36_000).await.failed, 0);
     assert_eq!(none.stats().claimed, 1);
+    kit.finish().await;
 }

@@ -25,6 +25,7 @@ async fn an_error_that_panics_when_it_is_written_fails_the_attempt_and_not_the_s
     assert_eq!((report.retried, report.succeeded), (1, 1));
     let text = scene.record(id).await.failures[0].failure.text.to_string();
     assert_eq!(text, "the handler panicked: no words");
+    scene.kit.finish().await;
 }
 
 /// Panics before there is a future, which the macro for async traits would never do.
@@ -47,6 +48,7 @@ async fn an_executor_that_panics_at_once_fails_the_attempt_and_not_the_slot() {
     let _ = scene.enqueue(work("a", 0)).await;
     assert_eq!(scene.kit.settle().await.retried, 1);
     assert_eq!(scene.kit.advance(SECOND * 60).await.succeeded, 1);
+    scene.kit.finish().await;
 }
 
 #[test]
@@ -64,6 +66,7 @@ fn an_endless_wait_can_be_spread_without_a_panic() {
             let _ = jobs.manager().enqueue(work("next", 0)).await.expect("enqueued");
             let report = kit.settle().await;
             assert_eq!((report.retried, report.succeeded), (1, 1), "seed {seed}");
+            kit.finish().await;
         });
     }
 }
@@ -80,6 +83,7 @@ async fn a_store_that_panics_once_does_not_deafen_the_worker() {
         }
         let report = scene.kit.advance(SECOND).await;
         assert_eq!((report.succeeded, report.store_errors), (3, 1), "{operation}");
+        scene.kit.finish().await;
     }
 }
 
@@ -97,6 +101,7 @@ async fn a_worker_that_was_asleep_does_not_take_its_own_jobs_back() {
     assert_eq!(scene.kit.advance(SECOND * 3_700).await.succeeded, 1);
     assert_eq!(scene.record(id).await.generation, 1);
     assert_eq!(scene.log(), ["start long", "end long"]);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -113,6 +118,7 @@ async fn leases_of_a_claim_that_was_answered_late_are_renewed_at_once() {
     assert_eq!((report.succeeded, report.recovered, report.store_errors), (1, 0, 5));
     assert_eq!(scene.record(id).await.generation, 1);
     assert_eq!(scene.log(), ["start long", "end long"]);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -137,6 +143,7 @@ async fn a_run_displaced_by_a_newer_claim_of_its_job_is_dropped_after_the_grace(
     assert_eq!(report.lost, 1);
     assert_eq!(log.lock()[2], "end deaf", "the old run is gone; its slot has taken the other job");
     assert_eq!(report.succeeded, 1);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -150,6 +157,7 @@ async fn an_outcome_that_is_refused_for_a_while_is_not_turned_into_a_failure() {
     assert_eq!((report.succeeded, report.snoozed, report.failed, report.lost), (2, 1, 0, 0));
     assert_eq!(scene.record(good).await.state, JobState::Succeeded);
     assert_eq!(scene.record(snoozes).await.state, JobState::Succeeded);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -169,6 +177,7 @@ async fn nothing_is_claimed_for_a_slot_that_is_settling() {
     assert_eq!(scene.record(second).await.state, JobState::Waiting, "its slot has no time for it");
     let _ = scene.kit.advance(SECOND * 60).await;
     assert_eq!((scene.jobs.stats().succeeded, scene.jobs.stats().released), (3, 0));
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -187,6 +196,7 @@ async fn a_cancel_between_the_stores_claim_and_its_answer_reaches_the_job() {
     let report = scene.kit.advance(SECOND).await;
     assert_eq!((report.cancelled, scene.log().len()), (1, 0), "it never started");
     assert_eq!(scene.record(id).await.state, JobState::Cancelled);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -200,6 +210,7 @@ async fn a_handler_that_answers_its_timeout_with_a_snooze_has_failed() {
     let _ = jobs.manager().enqueue(work("late", 0)).await.expect("enqueued");
     let report = kit.advance(SECOND * 600).await;
     assert_eq!((report.snoozed, report.retried, report.failed), (0, 1, 1));
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -220,6 +231,7 @@ async fn a_registrations_policy_leaves_the_attempts_of_the_args_type_alone() {
     let _ = jobs.manager().enqueue(Fragile).await.expect("enqueued");
     let report = kit.advance(SECOND * 60).await;
     assert_eq!((report.retried, report.failed), (1, 1));
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -237,6 +249,7 @@ async fn a_wake_of_one_queue_while_another_is_claimed_for_is_not_lost() {
     let other = scene.jobs.manager().enqueue_with(work("other", 0), options).await.expect("enqueued").id;
     let _ = scene.kit.advance(SECOND * 60).await;
     assert_eq!(scene.record(other).await.state, JobState::Succeeded);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -254,6 +267,7 @@ async fn an_alarm_that_rings_while_a_claim_is_in_flight_does_not_spin() {
     let _ = scene.enqueue(work("now", 0)).await;
     let report = scene.kit.advance(SECOND * 60).await;
     assert_eq!((report.succeeded, report.store_errors), (2, 7));
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -278,6 +292,7 @@ async fn a_lease_that_was_lost_takes_no_later_claim_of_its_job_along() {
     let record = scene.record(id).await;
     assert_eq!((record.state, record.crashes, report.lost), (JobState::Succeeded, 0, 0));
     assert!(record.generation >= 2, "it was claimed again");
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -300,6 +315,7 @@ async fn a_cancel_is_not_remembered_against_a_job_that_was_put_back() {
     let _ = kit.settle().await;
     assert_eq!(store.get(&[id]).await.expect("answers")[0].as_ref().expect("kept").state, JobState::Running);
     assert_eq!(log_of_starts(&log, "deaf"), 2);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -322,4 +338,5 @@ async fn refused_outcomes_do_not_hold_up_the_others() {
     let options = EnqueueOptions::new().queue("other");
     let _ = scene.jobs.manager().enqueue_with(work("good", 0), options).await.expect("enqueued");
     assert_eq!(scene.kit.settle().await.succeeded, 1, "at once");
+    scene.kit.finish().await;
 }

@@ -71,6 +71,7 @@ async fn an_unknown_kind_is_not_named_as_known() {
     _ = kit.settle().await;
     let text = has_queue.explain(id).await.expect("answers").to_string();
     assert!(!text.contains("a handler for work (known: other, work)"), "{text}");
+    kit.finish().await;
 }
 
 /// `start()` of jobs without a handler for the kind was advised.
@@ -89,6 +90,8 @@ async fn a_start_is_advised_only_where_it_helps() {
     let text = stranger.explain(id).await.expect("answers").to_string();
     assert!(text.contains("no worker here serves the queue a"), "{text}");
     assert!(!text.contains("call jobs.start()"), "{text}");
+    // Nobody was started.
+    kit.abandon();
 }
 
 /// The worker of this program whose claim the store has made and not answered yet was said to be of another
@@ -108,6 +111,7 @@ async fn the_own_worker_is_not_called_another_process() {
     _ = kit.advance(SECOND).await;
     let text = jobs.explain(id).await.expect("answers").to_string();
     assert!(!text.contains("is not in this process"), "{text}");
+    kit.finish().await;
 }
 
 /// A claim that the store had answered before the pause, and that arrived after it, filled the board all the
@@ -132,6 +136,7 @@ async fn a_claim_in_flight_starts_nothing_after_the_pause() {
     jobs.admin().expect("there").pause("default").await.expect("paused");
     _ = kit.advance(SECOND * 60).await;
     assert_eq!(starts.load(Ordering::SeqCst), 0, "jobs started half a second after pause() had answered");
+    kit.finish().await;
 }
 
 /// The waiter heard of it only when its limit was over, and a run only by its next renewal.
@@ -154,6 +159,7 @@ async fn a_cancel_whose_answer_is_lost_wakes_who_waits() {
     assert!(cancelled.is_err());
     assert_eq!(state.expect("over"), JobState::Cancelled);
     assert!(kit.now().since(begun) < SECOND * 60, "heard of it after {:?}", kit.now().since(begun));
+    kit.finish().await;
 }
 
 /// A memory store that counts with the test's leave, and notes what was called before `prepare`.
@@ -266,6 +272,7 @@ async fn a_stop_does_not_wait_for_ever_for_a_count() {
         })
         .await;
     assert!(stopped, "stop(0) goes on after an hour");
+    kit.finish().await;
 }
 
 /// `prepare` is what creates a schema. Waiting for idleness, and a stop, counted without it.
@@ -280,6 +287,7 @@ async fn a_store_is_prepared_before_it_is_asked_to_count() {
     kit.run(jobs.stop(SECOND)).await.expect("stopped");
     let (by_idle, by_stop) = (by_idle.lock().clone(), by_stop.lock().clone());
     assert!(by_idle.is_empty() && by_stop.is_empty(), "by idle: {by_idle:?}, by stop: {by_stop:?}");
+    kit.finish().await;
 }
 
 /// A store that only this process writes to may be a file: only what is in memory is lost. All of it was
@@ -296,6 +304,8 @@ async fn a_store_of_one_process_is_not_said_to_be_lost() {
     let [line] = warned.as_slice() else { panic!("{warned:?}") };
     let words = "nobody runs them before its next start, and what is in memory is lost with the process";
     assert!(line.contains(words) && line.ends_with("store=\"file\""), "{line}");
+    // Stopped with a job left, which is what is warned of.
+    kit.abandon();
 }
 
 /// It ended only when its sleep was over: a minute after the job is due, which may be years ahead.
@@ -309,6 +319,8 @@ async fn a_watch_ends_with_its_manager() {
     drop(jobs);
     let report = kit.advance(SECOND * 120).await;
     assert_eq!(report.steps.next_timer, None, "a task still sleeps");
+    // Dropped with a job left, which the watch was of.
+    kit.abandon();
 }
 
 /// Two programs share a store. The other one serves its queue and is merely behind, and this one warned of
@@ -332,6 +344,7 @@ async fn a_backlog_of_another_process_is_not_called_unserved() {
     assert!(kit.advance(SECOND * 200).await.succeeded > 3);
     let warned = lines.take();
     assert!(warned.is_empty(), "{warned:?}");
+    kit.finish().await;
 }
 
 /// The manager told its own worker nothing; that heard by its next renewal or poll.
@@ -348,6 +361,7 @@ async fn on_a_store_without_a_hub_the_own_worker_hears_at_once() {
     _ = kit.settle().await;
     let state = jobs.manager().get(id).await.expect("answers").expect("kept").state;
     assert_eq!(state, JobState::Cancelled);
+    kit.finish().await;
 }
 
 /// "Not over within 1s: it is over: cancelled" was answered as an error.
@@ -385,6 +399,7 @@ async fn waiters_do_not_ask_for_each_end_of_another_job() {
     .await;
     let gets = gets.load(Ordering::SeqCst);
     assert!(gets < 200 * 10, "{gets} looks at the store for 200 jobs");
+    kit.finish().await;
 }
 
 /// It was taken, and a wait then never yielded its thread.
@@ -412,6 +427,7 @@ async fn warnings_of_what_nobody_serves_are_bounded() {
     }
     let warned = lines.take().len();
     assert!(warned <= 2_000, "{warned} warnings");
+    kit.finish().await;
 }
 
 /// No other process reaches the memory store. "Another process may" was said of it all the same.
@@ -429,6 +445,7 @@ async fn no_other_process_is_hoped_for_in_memory() {
         let text = producer.explain(id).await.expect("answers").to_string();
         assert!(!text.contains("another process may"), "{text}");
     }
+    kit.finish().await;
 }
 
 /// The store had put the job back and nobody was told of it; without a poll interval it waited for ever.
@@ -451,4 +468,5 @@ async fn a_job_taken_back_by_a_recover_whose_answer_is_lost_runs() {
     _ = kit.advance(SECOND * 3600).await;
     let text = jobs.explain(id).await.expect("answers").to_string();
     assert!(text.contains("it is over: succeeded"), "an hour later: {text}");
+    kit.finish().await;
 }

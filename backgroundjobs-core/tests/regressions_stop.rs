@@ -21,6 +21,8 @@ async fn an_alarm_that_rings_during_a_stop_does_not_spin() {
     assert_eq!((report.finished, report.is_clean()), (1, true));
     assert_eq!(scene.record(running).await.state, JobState::Succeeded);
     assert_eq!(scene.record(later).await.state, JobState::Waiting);
+    // Stopped with a job left waiting.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -30,6 +32,8 @@ async fn an_alarm_that_rings_after_a_drop_does_not_spin() {
     let _ = kit.settle().await;
     drop(jobs);
     assert_eq!(kit.advance(SECOND * 60).await.steps.next_timer, None);
+    // Dropped with a job left waiting.
+    kit.abandon();
 }
 
 #[tokio::test]
@@ -46,6 +50,7 @@ async fn a_stop_during_the_start_wins() {
     assert!(matches!(started, Err(StartError::Stopped)), "{started:?}");
     assert!(stopped.expect("stopped").is_clean());
     assert_eq!(kit.advance(SECOND * 60).await.claimed, 0);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -58,6 +63,8 @@ async fn without_a_grace_handlers_are_dropped_and_handed_back_all_the_same() {
     assert_eq!(report.interrupted, [id]);
     assert_eq!(scene.log(), ["start deaf", "end deaf"]);
     assert_eq!(scene.record(id).await.state, JobState::Waiting);
+    // Stopped with a job left waiting.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -80,6 +87,8 @@ async fn a_stop_names_a_claim_that_hangs_and_takes_no_longer_for_it() {
     let record = scene.record(id).await;
     assert_eq!((record.state, record.crashes, record.generation), (JobState::Waiting, 0, 1));
     assert!(scene.log().is_empty());
+    // Stopped with a job left waiting.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -98,6 +107,8 @@ async fn a_stop_repeats_a_claim_whose_answer_was_lost_and_releases_its_jobs() {
     assert!(report.is_clean(), "{report:?}");
     let record = scene.record(id).await;
     assert_eq!((record.state, record.crashes, record.attempts), (JobState::Waiting, 0, 0));
+    // Stopped with a job left waiting.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -111,6 +122,8 @@ async fn a_stop_does_not_outlast_its_drain_because_the_store_is_down() {
     let error = scene.kit.run(scene.jobs.stop(SECOND * 3)).await.expect_err("one is not stored");
     assert!(scene.kit.now().since(begun) <= SECOND * 4, "{}", scene.kit.now());
     assert_eq!((error.report.unsettled, error.report.interrupted), (vec![id], vec![]));
+    // Stopped with a job left that the store was not told of.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -127,6 +140,7 @@ async fn an_outcome_that_comes_while_another_slot_settles_its_last_is_told_too()
     assert_eq!((report.finished, report.is_clean()), (2, true));
     assert_eq!(scene.record(first).await.state, JobState::Succeeded);
     assert_eq!(scene.record(second).await.state, JobState::Succeeded);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -145,6 +159,8 @@ async fn a_claim_of_the_claimer_that_is_answered_after_the_stop_goes_back() {
     let _ = scene.kit.advance(SECOND * 20).await;
     let record = scene.record(id).await;
     assert_eq!((record.state, record.crashes, record.generation), (JobState::Waiting, 0, 1));
+    // Stopped with a job left waiting.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -164,6 +180,8 @@ async fn a_dropped_worker_hands_back_even_without_a_grace_and_with_an_endless_on
         let _ = kit.advance(SECOND * 20).await;
         let record = store.get(&[id]).await.expect("answers").remove(0).expect("kept");
         assert_eq!(record.state, left, "grace {grace:?}");
+        // Nobody is left to run what was handed back.
+        kit.abandon();
     }
 }
 
@@ -176,6 +194,7 @@ async fn a_run_that_its_user_had_cancelled_is_not_counted_as_interrupted() {
     let report = scene.kit.run(scene.jobs.stop(SECOND)).await.expect("stopped");
     assert!(report.interrupted.is_empty() && report.is_clean(), "{report:?}");
     assert_eq!(scene.record(id).await.state, JobState::Cancelled);
+    scene.kit.finish().await;
 }
 
 /// The claimer's own claim, made by no slot, was given a second after everything else was over, whatever the drain.

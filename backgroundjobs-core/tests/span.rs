@@ -57,4 +57,5 @@ async fn a_blocking_handler_runs_in_the_span_of_its_job() {
     jobs.manager().enqueue(Blocking).await.expect("enqueued");
     _ = kit.settle().await;
     assert_eq!(*seen.lock(), [Some("job"), Some("job")]);
+    kit.finish().await;
 }

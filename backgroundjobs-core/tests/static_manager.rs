@@ -86,6 +86,7 @@ async fn it_is_installed_once_and_does_not_keep_the_jobs_alive() {
     assert!(gone.to_string().starts_with("the jobs that were installed have been dropped"), "{gone}");
     let none = BackgroundJobManager::enqueue_many([Count { down_from: 1 }]).await.expect_err("dropped");
     assert!(none.stored.is_empty() && none.index == 0, "{none:?}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -109,6 +110,7 @@ async fn a_scope_is_for_its_future_and_each_handler_runs_in_its_own_managers() {
     };
     assert_eq!(sorted(&left_log), [0, 0, 1, 2]);
     assert_eq!(sorted(&right_log), [0, 0, 1]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -144,4 +146,5 @@ async fn a_blocking_handler_and_a_scoped_one_have_it_too() {
     let report = kit.run(jobs.wait_until_idle(SECOND)).await;
     report.expect("both ended well");
     assert_eq!(jobs.stats().succeeded, 2);
+    kit.finish().await;
 }

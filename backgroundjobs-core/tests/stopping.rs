@@ -79,6 +79,7 @@ async fn a_stop_lets_runs_end_and_leaves_waiting_jobs_alone() {
     assert_eq!(scene.state(long).await.0, JobState::Succeeded);
     assert_eq!(scene.state(waiting).await, (JobState::Waiting, 0, 0));
     assert_eq!(scene.kit.advance(SECOND * 3600).await.steps.timers_fired, 0, "nothing is left running");
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -101,6 +102,7 @@ async fn runs_that_outlast_the_drain_are_told_dropped_and_handed_back_at_no_cost
     let again = scene.kit.start(again).await;
     assert_eq!(scene.kit.advance(SECOND * 600).await.succeeded, 2);
     drop(again);
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -123,6 +125,8 @@ async fn what_was_read_ahead_goes_back_at_the_stop() {
     for id in waiting {
         assert_eq!(scene.state(id).await, (JobState::Waiting, 0, 0));
     }
+    // Nobody is left to run what went back.
+    scene.kit.abandon();
 }
 
 #[tokio::test]
@@ -139,6 +143,7 @@ async fn what_was_read_ahead_goes_back_after_a_second_if_no_slot_takes_it() {
     assert_eq!(scene.kit.advance(SECOND).await.released, 1);
     assert_eq!(scene.state(second).await, (JobState::Waiting, 0, 0));
     assert_eq!(scene.kit.advance(SECOND * 29).await.succeeded, 2, "it ran when the slot was free");
+    scene.kit.finish().await;
 }
 
 #[tokio::test]
@@ -161,6 +166,7 @@ async fn a_stop_is_harmless_before_the_start_again_and_from_two_sides() {
     let refused = jobs.manager().enqueue(Work { seconds: 0, polite: true }).await.expect_err("it is stopped");
     assert!(matches!(refused, EnqueueError::Stopped { .. }));
     assert!(refused.to_string().contains("these jobs are stopped"), "{refused}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -182,6 +188,7 @@ async fn jobs_dropped_without_a_stop_tell_their_runs_and_hand_them_back_while_th
         let record = again.manager().get(id).await.expect("answers").expect("kept");
         assert_eq!((record.state, record.attempts, record.crashes), (JobState::Succeeded, 0, 0));
     }
+    kit.finish().await;
 }
 
 /// The three steps of a stop while every slot is busy and 10,000 jobs wait: what ends in time succeeds, what is
@@ -238,4 +245,6 @@ async fn a_stop_under_load_goes_through_its_three_steps_and_shows_them() {
     let last = seen.last().expect("drawn");
     assert_eq!((last.step, last.running, last.unsettled), (DrainStep::Done, 0, 0));
     assert!(steps.contains(&DrainStep::Interrupting) && steps.contains(&DrainStep::Settling), "{steps:?}");
+    // Nobody is left to run what waits.
+    scene.kit.abandon();
 }

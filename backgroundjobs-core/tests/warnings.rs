@@ -63,6 +63,7 @@ async fn an_enqueue_that_nobody_starts_to_serve_is_warned_of_once_after_five_sec
     jobs.start().await.expect("started");
     assert_eq!(kit.advance(SECOND * 600).await.succeeded, 4);
     assert_eq!(lines.take(), [""; 0]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -75,6 +76,7 @@ async fn an_enqueue_before_a_start_that_comes_in_time_is_not_warned_of() {
     jobs.start().await.expect("started");
     assert_eq!(kit.advance(SECOND * 600).await.succeeded, 1);
     assert_eq!(lines.take(), [""; 0]);
+    kit.finish().await;
 }
 
 /// In memory a timer of the enqueueing manager looks after what no worker of the process knows.
@@ -103,6 +105,7 @@ async fn in_memory_jobs_that_nobody_claims_are_warned_of_when_a_minute_overdue()
     producer.manager().enqueue(Report).await.expect("enqueued");
     assert_eq!(kit.advance(SECOND * 600).await.claimed, 0);
     assert_eq!(lines.take(), [""; 0], "once for each kind and queue");
+    kit.finish().await;
 }
 
 /// Where other processes write to the store, every worker looks at what nobody claims, once a minute.
@@ -128,6 +131,7 @@ async fn on_a_shared_store_jobs_that_nobody_claims_are_warned_of_by_the_worker()
         ["WARN jobs are overdue, and no worker of this process claims them: see that some process has a \
           handler for report and serves the queue default kind=report queue=default jobs=1 overdue=60s"]
     );
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -147,6 +151,8 @@ async fn on_a_shared_store_an_enqueue_after_the_stop_is_taken_with_one_warning()
           queue=default"
         ]
     );
+    // Stopped here; they wait for another process.
+    kit.abandon();
 }
 
 /// Where another process is said to run it, nobody here has to.
@@ -171,6 +177,7 @@ async fn what_is_meant_for_other_processes_is_not_warned_of() {
     let warned = lines.take();
     assert_eq!(warned.len(), 1, "{warned:?}");
     assert!(warned[0].contains("call jobs.start().await kind=mail queue=default"), "{warned:?}");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -201,6 +208,7 @@ async fn an_outcome_that_comes_after_the_lease_was_lost_is_dropped_with_a_warnin
              again id={id}"
         )]
     );
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -214,6 +222,7 @@ async fn a_drop_without_a_stop_is_warned_of() {
     assert_eq!(warned.len(), 1, "{warned:?}");
     assert!(warned[0].contains("background jobs were dropped without stop()"), "{warned:?}");
     assert!(warned[0].contains("call jobs.stop(..).await before"), "{warned:?}");
+    kit.finish().await;
 }
 
 /// What waits in memory when the jobs stop is lost with the process, and that is said.
@@ -239,4 +248,5 @@ async fn a_stop_says_how_many_jobs_are_lost_with_the_process() {
           before its next start, and what is in memory is lost with the process jobs=3 store=\"memory\""
         ]
     );
+    kit.abandon();
 }

@@ -58,6 +58,7 @@ async fn urgent_jobs_go_first_then_the_older_ones() {
     jobs.start().await.expect("started");
     assert_eq!(kit.advance(SECOND * 10).await.succeeded, 5);
     assert_eq!(names(&log), ["c", "e", "a", "d", "b"]);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -75,6 +76,7 @@ async fn a_full_queue_does_not_hold_up_another() {
     assert_eq!((report.succeeded, names(&log).len()), (1, 3));
     assert!(names(&log).contains(&"r1".to_owned()) && !names(&log).contains(&"m3".to_owned()));
     assert_eq!(kit.advance(SECOND * 200).await.succeeded, 3);
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -94,6 +96,7 @@ async fn two_workers_on_one_store_share_the_work_and_run_each_job_once() {
     let report = kit.advance(SECOND * 20).await;
     assert_eq!((report.claimed, report.succeeded), (4, 4), "two at a time, in two rounds");
     assert_eq!((workers[0].stats().succeeded, workers[1].stats().succeeded), (2, 2));
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -114,6 +117,7 @@ async fn a_store_that_announces_nothing_is_polled_and_own_retries_are_not_waited
     let expected = [(5, "flaky".to_owned()), (7, "flaky".to_owned())];
     assert_eq!(*log.lock(), expected, "found by the poll at 5 s, and again after 2 s");
     kit.run(jobs.wait_until_idle(SECOND)).await.expect("idle");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -129,6 +133,7 @@ async fn old_finished_jobs_are_cleared_away_as_jobs_end() {
     let list = ListJobs::new(kit.now(), JobFilter::all(), None, 5_000);
     let left = store.inspect().expect("memory can").list(&list).await.expect("answers").jobs.len();
     assert!((10..=510).contains(&left), "{left} are left after 2,500: pruned at each 1,000");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -141,4 +146,5 @@ async fn a_job_stored_under_an_old_name_is_run_by_the_new_one() {
     let draft = backgroundjobs_core::JobDraft::untyped("old_work", args, EnqueueOptions::new());
     assert!(jobs.manager().submit(vec![draft]).await.expect("stored")[0].is_new);
     assert_eq!(kit.settle().await.succeeded, 1);
+    kit.finish().await;
 }

@@ -145,6 +145,7 @@ async fn a_result_that_comes_in_the_moment_of_the_drop_counts() {
     _ = kit.advance(SECOND * 10).await;
     let record = record(&jobs, id).await;
     assert_eq!(record.state, JobState::Succeeded, "{:?}", record.failures);
+    kit.finish().await;
 }
 
 /// The slot that waited for the thread was aborted, so the result was lost and the job ran again.
@@ -172,6 +173,7 @@ async fn a_late_result_counts_after_a_drop_without_stop() {
     _ = kit.advance(SECOND).await;
     let state = manager.get(id).await.expect("answers").expect("kept").state;
     assert_eq!(state, JobState::Succeeded);
+    kit.finish().await;
 }
 
 /// Every thread of the pool is taken. The call that waits for one was named as still running and left to its
@@ -234,6 +236,8 @@ async fn a_handler_that_the_stop_refuses_an_enqueue_pays_nothing() {
     kit.run(jobs.stop(SECOND * 10)).await.expect("stopped");
     let record = record(&jobs, id).await;
     assert_eq!((record.state, record.attempts), (JobState::Waiting, 0), "{:?}", record.failures);
+    // Stopped with the job handed back.
+    kit.abandon();
 }
 
 /// The second call found every run told already: it named none, and counted the dropped handler as finished.
@@ -255,6 +259,8 @@ async fn a_stop_that_goes_on_reports_what_the_dropped_one_interrupted() {
     .await;
     let report = kit.run(jobs.stop(Duration::ZERO)).await.expect("stopped");
     assert_eq!((report.finished, report.interrupted.as_slice()), (0, [id].as_slice()), "{report:?}");
+    // Stopped with the job handed back.
+    kit.abandon();
 }
 
 /// The task that tells the store died with outcomes in flight, and nothing was settled any more.
@@ -345,6 +351,7 @@ async fn a_blocking_handler_that_looks_between_its_steps_is_waited_for() {
         record.failures,
         report.steps.nondeterministic
     );
+    kit.finish().await;
 }
 
 /// The runtime lives on. Every slot was aborted at once, and the job counted as a crash of its worker.
@@ -407,6 +414,7 @@ async fn a_handler_that_is_dropped_still_has_its_manager() {
         _ = kit.advance(SECOND * 10).await;
     }
     assert_eq!(*seen.lock(), [true, true]);
+    kit.finish().await;
 }
 
 /// Middleware that gives each run 30 s.
@@ -439,6 +447,7 @@ async fn a_thread_is_waited_for_also_beside_a_sleep() {
     _ = kit.advance(SECOND * 60).await;
     let record = record(&jobs, id).await;
     assert_eq!(record.state, JobState::Succeeded, "{:?}", record.failures);
+    kit.finish().await;
 }
 
 /// Middleware has given up on it and answered. The slot waited for a thread that was not told, and nothing

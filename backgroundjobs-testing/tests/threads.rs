@@ -48,6 +48,7 @@ async fn a_thread_that_works_is_waited_for() {
     let report = kit.settle().await;
     assert_eq!(report.succeeded, 1);
     assert!(report.steps.nondeterministic.is_empty(), "{}", report.steps);
+    kit.finish().await;
 }
 
 #[test]
@@ -55,7 +56,9 @@ fn without_a_tokio_runtime_a_thread_of_its_own_does() {
     let kit = TestKit::new();
     let report = block_on(async {
         let _jobs = start(&kit, |_| Ok(())).await;
-        kit.settle().await
+        let report = kit.settle().await;
+        kit.finish().await;
+        report
     });
     assert_eq!(report.succeeded, 1);
 }
@@ -75,6 +78,7 @@ async fn a_thread_that_asks_whether_to_stop_is_not_waited_for_until_it_is_told()
     let report = kit.advance(SECOND * 10).await;
     assert_eq!(report.failed, 1, "the timeout came, and the thread had the time to end");
     assert!(!report.steps.nondeterministic.is_empty(), "when a thread ends no seed decides");
+    kit.finish().await;
 }
 
 #[tokio::test]
@@ -95,6 +99,7 @@ async fn a_thread_that_hangs_holds_time_up_only_for_so_long() {
     while jobs.stats().succeeded == 0 {
         _ = kit.settle().await;
     }
+    kit.finish().await;
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
