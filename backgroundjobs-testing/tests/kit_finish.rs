@@ -151,7 +151,7 @@ fn a_job_before_a_start_that_never_comes_is_named_with_its_reason() {
         vec![jobs]
     });
     let job = format!("mail {} is waiting in queue default: ", id.expect("enqueued"));
-    expect_parts(&text, &["1 jobs are left that nobody could ever run", &job, "call jobs.start().await"]);
+    expect_parts(&text, &["1 job is left that nobody could ever run", &job, "call jobs.start().await"]);
     expect_parts(&text, &["at virtual 2030-01-01T01:00:00Z", "end it with kit.abandon()"]);
 }
 
@@ -187,7 +187,7 @@ fn a_job_whose_program_was_dropped_is_named_with_its_reason() {
     });
     let id = id.expect("enqueued");
     let line = format!("mail {id} is waiting in queue default: the program that stored it is gone\n");
-    expect_parts(&text, &["1 jobs are left that nobody could ever run", &line]);
+    expect_parts(&text, &["1 job is left that nobody could ever run", &line]);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_job_whose_process_crashed_for_good_is_named_with_its_reason() {
     });
     let id = id.expect("enqueued");
     let line = format!("mail {id} is waiting in queue default: the program that stored it is gone\n");
-    expect_parts(&text, &["1 jobs are left that nobody could ever run", &line]);
+    expect_parts(&text, &["1 job is left that nobody could ever run", &line]);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_job_is_not_served_by_a_program_of_another_store() {
         idle.manager().enqueue(Mail).await.expect("enqueued");
         vec![idle, kit.start(mailer(|options| options.use_in_memory())).await]
     });
-    expect_parts(&text, &["1 jobs are left that nobody could ever run"]);
+    expect_parts(&text, &["1 job is left that nobody could ever run"]);
 }
 
 #[test]

@@ -41,8 +41,10 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskKind {
-    /// It brings jobs forward: claims them, runs them, settles them, ends what takes too long.
+    /// It brings jobs forward: runs them, settles them, ends what takes too long.
     Work,
+    /// It looks for jobs: claims what falls due. It may sleep towards a look that is no longer needed.
+    Claiming,
     /// It keeps house: renews leases, takes back lost jobs, clears finished ones away. A handler that waits does
     /// not wait for this.
     Housekeeping,

@@ -228,7 +228,7 @@ macro_rules! service {
 
 fn spawn_services(shared: &Arc<Shared>) -> Vec<(&'static str, TaskHandle)> {
     let mut services = vec![
-        service!(shared, Work, "claimer", claimer::keep),
+        service!(shared, Claiming, "claimer", claimer::keep),
         service!(shared, Housekeeping, "leases", leases::keep),
         service!(shared, Work, "deadlines", deadlines::keep),
         service!(shared, Work, "settler", settler::keep),

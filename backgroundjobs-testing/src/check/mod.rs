@@ -18,6 +18,7 @@ use crate::TestKit;
 use crate::explore::replay;
 use crate::history::{SeenInsert, SeenRun};
 use crate::kit::{list, read};
+use crate::scheduler::Inhibitor;
 
 /// The jobs and runs of a kit at one moment: every job in its stores, whoever stored it and whatever became of it
 /// (also one that was cleared away or deleted since, if it was stored through the kit), and every run.
@@ -103,7 +104,7 @@ impl TestKit {
         let (mut records, mut stores) = (Vec::new(), Vec::new());
         for program in self.shared().programs() {
             stores.push(program.store.profile().name);
-            match records_of(self, &program.store).await {
+            match Inhibitor::over(records_of(self, &program.store)).await {
                 Ok(found) => records.extend(found),
                 Err(error) if error.kind() == StoreErrorKind::Closed => {}
                 Err(error) => panic!("the kit cannot read the jobs of the store: {error}"),

@@ -6,6 +6,7 @@ mod timers;
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use backgroundjobs_core::{BoxFuture, Clock, Timestamp};
@@ -14,8 +15,8 @@ use parking_lot::Mutex;
 pub use skew::Skew;
 pub(crate) use skew::SkewedClock;
 use sleep::Sleep;
-pub(crate) use timers::Due;
 use timers::Timers;
+pub(crate) use timers::{Due, Purpose, Watcher};
 
 use crate::current::Owner;
 
@@ -101,9 +102,25 @@ impl VirtualClock {
         self.timers.lock().registered()
     }
 
-    /// Whether a timer is armed that does more than keep house.
-    pub(crate) fn brings_work(&self) -> bool {
-        self.timers.lock().any_brings_work()
+    /// `watcher` hears of each sleep of somebody whom no scheduler polls.
+    pub(crate) fn watch(&self, watcher: Watcher) {
+        self.timers.lock().set_watcher(watcher);
+    }
+
+    /// How many sleep whom no scheduler polls.
+    pub(crate) fn sleepers_outside(&self) -> usize {
+        self.timers.lock().outside()
+    }
+
+    /// Has them say that nobody moves the clock; or not any more.
+    pub(crate) fn give_up_outside(&self, given_up: bool) {
+        let wakers = self.timers.lock().give_up_outside(given_up);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// What the most important of the armed timers is there for.
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.timers.lock().purpose()
     }
 
     /// Every armed timer, earliest first, with the task it belongs to.

@@ -11,6 +11,10 @@ use parking_lot::Mutex;
 use super::timers::{Place, Timers};
 use crate::current::{self, VirtualWait};
 
+/// Said by a sleep that would never end.
+const NOBODY_MOVES_IT: &str = "this waits for virtual time, outside of every verb of the test kit, and nobody moves the \
+                               clock: await it inside kit.run(..), or together with a verb by tokio::join!";
+
 /// Ends once the clock has reached its instant. Its timer is registered when it is first polled.
 #[derive(Debug)]
 pub(super) struct Sleep {
@@ -46,12 +50,26 @@ impl Future for Sleep {
             self.disarm();
             return Poll::Ready(());
         }
-        let (place, replaced) = match self.armed {
-            Some(place) => (place, timers.rewire(place, cx.waker())),
-            None => (timers.arm(self.until, cx.waker().clone(), owner), None),
+        if owner.is_none() && timers.is_given_up() {
+            drop(timers);
+            panic!("{NOBODY_MOVES_IT}");
+        }
+        let (mut replaced, mut watcher) = (None, None);
+        let place = match self.armed {
+            Some(place) => {
+                replaced = timers.rewire(place, cx.waker());
+                place
+            }
+            None => {
+                watcher = timers.watcher().filter(|_| owner.is_none());
+                timers.arm(self.until, cx.waker().clone(), owner)
+            }
         };
         drop(timers);
         drop(replaced);
+        if let Some(watcher) = watcher {
+            watcher();
+        }
         self.armed = Some(place);
         // Begun anew at each poll: the sleep may have moved into another guard, or out of one.
         self.wait = Some(VirtualWait::begin());

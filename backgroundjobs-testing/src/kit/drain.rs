@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CountJobs, JobCount, JobFilter, JobId, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
+    CountJobs, JobCount, JobFilter, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
 };
 
 use super::{KitReport, TestKit};
-use crate::kit::shared::Program;
-use crate::scheduler::Report;
+use crate::scheduler::{Inhibitor, Report};
 
 /// How far [`TestKit::drain`] goes before it gives up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +126,7 @@ impl TestKit {
     async fn unfinished(&self) -> Vec<JobCount> {
         let mut left: BTreeMap<(QueueName, Kind, &'static str), JobCount> = BTreeMap::new();
         for program in self.shared.programs() {
-            let rows = match unfinished_of(&*program.store, self.now()).await {
+            let rows = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
                 Ok(Some(rows)) => rows,
                 Ok(None) => self.noted_as_unfinished(),
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
@@ -169,15 +168,10 @@ impl TestKit {
                 text += &format!(", the next due at {due}");
             }
         }
-        for (_, why) in self.explain_open(|_| true).await.into_iter().take(NAMED) {
-            text += &format!("\n  {why}");
-        }
+        text += &self.explain(&self.open_jobs(true).await).await;
         text + "\n" + &self.last_events(None)
     }
 }
-
-/// How many jobs a failure names.
-pub(super) const NAMED: usize = 10;
 
 /// What waits in queues that are not paused, and what runs; none where the store cannot count.
 async fn unfinished_of(store: &dyn JobStore, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {
@@ -196,17 +190,8 @@ async fn unfinished_of(store: &dyn JobStore, now: Timestamp) -> Result<Option<Ve
     Ok(Some(rows))
 }
 
-impl Program {
-    /// The ids of the jobs in the store that wait or run.
-    pub(super) async fn open_jobs(&self, now: Timestamp) -> Result<Vec<JobId>, StoreError> {
-        let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
-        Ok(super::finish::list(&*self.store, now, filter).await?.unwrap_or_default())
-    }
-}
-
 impl Report {
     /// Both together: this one, then the other.
-    #[must_use]
     pub(crate) fn followed_by(mut self, next: Self) -> Self {
         self.to = next.to;
         self.next_timer = next.next_timer;

@@ -1,20 +1,34 @@
 //! The end of a test: nothing may be left that nobody will ever run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use backgroundjobs_core::{
-    JobFilter, JobId, JobRecord, JobStore, ListJobs, StoreError, StoreErrorKind, Timestamp,
+    BackgroundJobs, Explanation, JobFilter, JobId, JobRecord, JobState, JobStore, ListJobs, Reason,
+    StoreError, StoreErrorKind, Timestamp,
 };
 
 use super::TestKit;
-use super::drain::NAMED;
+use super::shared::Program;
+use crate::scheduler::Inhibitor;
 
 /// How many jobs are listed, or read, at a time.
 const PAGE: usize = 500;
 
+/// How many jobs a failure names.
+const NAMED: usize = 10;
+
 /// How many of the last events a failure shows.
 const LAST_EVENTS: usize = 10;
+
+/// A job that waits or runs.
+pub(super) struct OpenJob {
+    record: JobRecord,
+    served: bool,
+    /// The programs whose store has it.
+    seen_by: Vec<Arc<BackgroundJobs>>,
+}
 
 impl TestKit {
     /// Ends the test: checks that every job that still waits or runs is one that somebody here could run, or that
@@ -26,20 +40,20 @@ impl TestKit {
     /// such jobs, let it end with [`abandon`](Self::abandon).
     pub async fn finish(&self) {
         self.abandon();
-        let stranded = self.explain_open(|served| !served).await;
+        let stranded = self.open_jobs(false).await;
         if stranded.is_empty() {
             return;
         }
-        let mut text = format!("{} jobs are left that nobody could ever run", stranded.len());
-        for (_, why) in stranded.iter().take(NAMED) {
-            text += &format!("\n  {why}");
-        }
-        if stranded.len() > NAMED {
-            text += &format!("\n  and {} more", stranded.len() - NAMED);
-        }
+        let jobs = if stranded.len() == 1 {
+            "1 job is left".into()
+        } else {
+            format!("{} jobs are left", stranded.len())
+        };
+        // Before the kit moves for the explanations.
+        let events = self.last_events(None);
         panic!(
-            "{text}\n{}\nif the test means to leave them, end it with kit.abandon()",
-            self.last_events(None)
+            "{jobs} that nobody could ever run{}\n{events}\nif the test means to leave them, end it with kit.abandon()",
+            self.explain(&stranded).await
         );
     }
 
@@ -55,45 +69,71 @@ impl TestKit {
         self.is_finished.store(true, Ordering::SeqCst);
     }
 
-    /// The jobs that wait or run, of those that are served or not as `which` says, each with where it stands.
-    pub(super) async fn explain_open(&self, which: impl Fn(bool) -> bool) -> Vec<(JobId, String)> {
-        let mut open: BTreeMap<JobId, (bool, Option<String>)> = BTreeMap::new();
+    /// The jobs that wait or run and are served here, or left to others, or not, as `served` says.
+    pub(super) async fn open_jobs(&self, served: bool) -> Vec<OpenJob> {
+        let mut open: BTreeMap<JobId, OpenJob> = BTreeMap::new();
         for program in self.shared.programs() {
-            let ids = match program.open_jobs(self.now()).await {
-                Ok(ids) => ids,
+            let records = match Inhibitor::over(program.open_jobs(self.now())).await {
+                Ok(records) => records,
                 // Whoever closed it has no more use for what is in it.
                 Err(error) if error.kind() == StoreErrorKind::Closed => continue,
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
             };
-            let records = match read(&*program.store, &ids).await {
-                Ok(records) => records,
-                Err(error) => panic!("the kit cannot read the jobs that are left: {error}"),
-            };
             let jobs = program.jobs.upgrade();
             for record in records {
-                let served = jobs.as_ref().is_some_and(|jobs| {
-                    jobs.serves(&record.queue, &record.kind)
-                        || jobs.leaves_to_others(&record.queue, &record.kind)
-                });
-                let why = match &jobs {
-                    Some(jobs) => jobs.explain(record.id).await.ok().map(|why| why.to_string()),
-                    None => None,
-                };
-                let known = open.entry(record.id).or_default();
-                known.0 |= served;
-                let gone = || {
-                    format!(
-                        "{} {} is {} in queue {}: the program that stored it is gone",
-                        record.kind, record.id, record.state, record.queue
-                    )
-                };
-                if why.is_some() || known.1.is_none() {
-                    known.1 = Some(why.unwrap_or_else(gone));
+                let id = record.id;
+                let job =
+                    open.entry(id).or_insert_with(|| OpenJob { record, served: false, seen_by: Vec::new() });
+                if let Some(jobs) = &jobs {
+                    let (queue, kind) = (&job.record.queue, &job.record.kind);
+                    job.served |= jobs.serves(queue, kind) || jobs.leaves_to_others(queue, kind);
+                    job.seen_by.push(jobs.clone());
                 }
             }
         }
-        let open = open.into_iter().filter(|(_, (served, _))| which(*served));
-        open.map(|(id, (_, why))| (id, why.unwrap_or_default())).collect()
+        open.into_values().filter(|job| job.served == served).collect()
+    }
+
+    /// The first of these jobs in a line each, with where it stands.
+    pub(super) async fn explain(&self, open: &[OpenJob]) -> String {
+        let mut text = String::new();
+        for job in open.iter().take(NAMED) {
+            text += &format!("\n  {}", self.explain_one(job).await);
+        }
+        if open.len() > NAMED {
+            text += &format!("\n  and {} more", open.len() - NAMED);
+        }
+        text
+    }
+
+    /// In the words of the program that has the most to say: one that would run it, if it were started or not
+    /// stopped.
+    async fn explain_one(&self, job: &OpenJob) -> String {
+        let mut told: Option<Explanation> = None;
+        for jobs in &job.seen_by {
+            // Its calls may take virtual time.
+            let Ok(explanation) = self.run(jobs.explain(job.record.id)).await else { continue };
+            let would_run = explanation
+                .reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::NotStarted | Reason::Stopped));
+            if told.is_none() || would_run {
+                told = Some(explanation);
+            }
+            if would_run {
+                break;
+            }
+        }
+        let JobRecord { kind, id, state, queue, .. } = &job.record;
+        let why = if job.seen_by.is_empty() {
+            "the program that stored it is gone"
+        } else {
+            "no program that has it reaches its store"
+        };
+        told.map_or_else(
+            || format!("{kind} {id} is {state} in queue {queue}: {why}"),
+            |told| told.to_string(),
+        )
     }
 
     /// What happened last, for the text of a failure.
@@ -143,6 +183,15 @@ pub(crate) async fn read(store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<JobR
     Ok(records)
 }
 
+impl Program {
+    /// The jobs in the store that wait or run.
+    async fn open_jobs(&self, now: Timestamp) -> Result<Vec<JobRecord>, StoreError> {
+        let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
+        let ids = list(&*self.store, now, filter).await?.unwrap_or_default();
+        read(&*self.store, &ids).await
+    }
+}
+
 impl Drop for TestKit {
     fn drop(&mut self) {
         // Nodes hold their jobs, whose tasks hold the kit.
@@ -151,7 +200,8 @@ impl Drop for TestKit {
         if !self.is_finished.load(Ordering::SeqCst) && !std::thread::panicking() {
             panic!(
                 "a TestKit was dropped without its end: call kit.finish().await at the end of the test, which checks \
-                 that no job is left that nobody could ever run, or kit.abandon() where that is meant"
+                 that no job is left that nobody could ever run, or kit.abandon() where that is meant (a test that ended \
+                 early by `?` hides its error behind this: write .expect(..) to see it)"
             );
         }
     }

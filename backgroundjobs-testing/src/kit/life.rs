@@ -1,5 +1,6 @@
 //! [`Life`]: one process under a kit, from its start to its end or crash.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ pub(crate) struct Life {
     alive: AtomicBool,
     cut_off: AtomicBool,
     /// The tasks it ever started, by the scheduler's number.
-    tasks: Mutex<Vec<u64>>,
+    tasks: Mutex<BTreeSet<u64>>,
 }
 
 impl Life {

@@ -40,7 +40,7 @@ impl Drive {
         // What the test has done since may let a thread go on, and that takes it a moment.
         state.wait_for_threads_again(shared.ticker.now());
         drop(state);
-        shared.start_ticking();
+        shared.verb_begins();
         Self { shared: shared.clone() }
     }
 
@@ -56,7 +56,10 @@ impl Drive {
     pub(super) async fn settle(&self, own: &mut impl FnMut(&mut Context<'_>) -> Poll<()>) {
         let mut grants = 0;
         loop {
-            let step = self.shared.state.lock().next_step(self.shared.ticker.now(), &self.shared.trace);
+            let step = {
+                let Shared { clock, ticker, trace, .. } = &*self.shared;
+                self.shared.state.lock().next_step(ticker.now(), || clock.purpose(), trace)
+            };
             match step {
                 Step::Rest => return,
                 Step::Wait => self.wait().await,
@@ -102,9 +105,9 @@ impl Drive {
         self.shared.changed.notified().await;
         drop(inhibitor);
         let tick = self.shared.ticker.now();
-        let work_sleeps = self.shared.clock.brings_work();
+        let asleep = self.shared.clock.purpose();
         let mut state = self.shared.state.lock();
-        state.lose_patience(tick, &self.shared.limits.patience, work_sleeps);
+        state.lose_patience(tick, &self.shared.limits.patience, asleep);
         let waited = tick.saturating_sub(state.progress);
         drop(state);
         let watchdog = self.shared.limits.watchdog;
@@ -116,11 +119,12 @@ impl Drive {
 
 impl Drop for Drive {
     fn drop(&mut self) {
-        self.shared.ticker.rest();
         let next_timer = self.shared.clock.next_timer();
         let to = self.shared.clock.now();
         let mut state = self.shared.state.lock();
         state.last = state.drive.take().map(|report| Report { to, next_timer, ..report });
+        drop(state);
+        self.shared.verb_ends();
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) enum GivenUp {
     No,
     /// Others are ready: once nobody is, it is waited for again.
     ForOthers,
+    /// A look for jobs is to come: once none is, it is waited for again.
+    ForLooks,
     /// Others sleep on the virtual clock: it is waited for again when it has been polled.
     ForTime,
 }

@@ -90,7 +90,9 @@ impl StepScheduler {
     }
 
     fn start(clock: VirtualClock, chance: Option<Rng>, limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared::new(clock, chance, limits)) }
+        let shared = Arc::new(Shared::new(clock, chance, limits));
+        shared.watch_sleepers_outside();
+        Self { shared }
     }
 
     /// Surroundings for a program under this scheduler: its clock, its tasks, ids drawn from `seed`, no jitter.

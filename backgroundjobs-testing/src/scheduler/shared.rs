@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
     pub(super) ticker: Ticker,
     pub(super) limits: Limits,
+    /// Ticks since the last verb while somebody sleeps whom no verb polls.
+    unmoved: AtomicU64,
     /// One more than the tick at which the present poll began; 0 between polls.
     polling_since: AtomicU64,
 }
@@ -43,6 +45,7 @@ impl Shared {
             changed: Notify::new(),
             ticker: Ticker::default(),
             limits,
+            unmoved: AtomicU64::new(0),
             polling_since: AtomicU64::new(0),
         }
     }
@@ -64,11 +67,58 @@ impl Shared {
         self.polling_since.store(0, Ordering::SeqCst);
     }
 
-    pub(super) fn start_ticking(self: &Arc<Self>) {
+    /// Sees to it that nobody sleeps for ever on a clock that nobody moves.
+    pub(super) fn watch_sleepers_outside(self: &Arc<Self>) {
+        let shared = Arc::downgrade(self);
+        self.clock.watch(Arc::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.start_ticking();
+            }
+        }));
+    }
+
+    /// A verb begins.
+    pub(super) fn verb_begins(self: &Arc<Self>) {
+        self.clock.give_up_outside(false);
+        self.start_ticking();
+    }
+
+    /// A verb is over.
+    pub(super) fn verb_ends(&self) {
+        self.unmoved.store(0, Ordering::SeqCst);
+        if self.clock.sleepers_outside() == 0 {
+            self.rest_between_verbs();
+        }
+    }
+
+    /// Ends the ticking, unless a verb has begun meanwhile, which needs it.
+    fn rest_between_verbs(&self) {
+        let state = self.state.lock();
+        if !state.is_driven() {
+            self.ticker.rest();
+        }
+    }
+
+    /// A tick while no verb is at work.
+    fn tick_unmoved(&self) {
+        if self.clock.sleepers_outside() == 0 {
+            return self.rest_between_verbs();
+        }
+        let ticks = self.unmoved.fetch_add(1, Ordering::SeqCst) + 1;
+        if ticks >= real_time::ticks(self.limits.watchdog) {
+            self.rest_between_verbs();
+            self.clock.give_up_outside(true);
+        }
+    }
+
+    fn start_ticking(self: &Arc<Self>) {
         self.ticker.start(|| {
             let shared = Arc::downgrade(self);
             Box::new(move |tick| {
                 if let Some(shared) = shared.upgrade() {
+                    if !shared.state.lock().is_driven() {
+                        return shared.tick_unmoved();
+                    }
                     shared.changed.notify_one();
                     shared.print_stuck_poll(tick);
                 }

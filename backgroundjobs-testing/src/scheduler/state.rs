@@ -12,7 +12,11 @@ use super::report::{Report, TaskPanic};
 use super::tasks::Tasks;
 use super::trace::TraceLog;
 use crate::VirtualClock;
+use crate::clock::Purpose;
 use crate::current::Owner;
+
+/// So many times longer a handler is waited for where only a look for jobs is to come, which may find none.
+const LOOKS_ARE_LESS: u32 = 10;
 
 pub(super) struct State {
     pub(super) tasks: Tasks,
@@ -85,7 +89,12 @@ impl State {
     ///
     /// While a guard counts only its owner may: how long the outside takes must not be seen by anyone else.
     /// For the same reason such grants draw no chance and leave no trace.
-    pub(super) fn next_step(&mut self, tick: u64, trace: &TraceLog) -> Step {
+    pub(super) fn next_step(
+        &mut self,
+        tick: u64,
+        asleep: impl FnOnce() -> Purpose,
+        trace: &TraceLog,
+    ) -> Step {
         let holders = self.guards.holders();
         let may = |id: u64| holders.is_empty() || holders.contains(&Some(id));
         if let Some(id) = self.tasks.take_answered(may) {
@@ -99,7 +108,7 @@ impl State {
         let chance = &mut self.chance;
         let pick = |count: usize| chance.as_mut().map_or(0, |rng| rng.usize(..count));
         let Some((id, (picked, count))) = self.tasks.take_chosen(pick) else {
-            let waits_again = self.wait_again(tick, |given_up| given_up == GivenUp::ForOthers);
+            let waits_again = self.wait_again_at_rest(tick, asleep);
             return if waits_again { Step::Wait } else { Step::Rest };
         };
         if let Some(name) = self.tasks.name(id).filter(|_| count > 1) {
@@ -144,21 +153,25 @@ impl State {
     }
 
     /// Goes on without the guards that were waited for long enough at `tick`, if anybody gains by it: a task that
-    /// is ready, or one that sleeps and does more than keep house.
-    pub(super) fn lose_patience(&mut self, tick: u64, patience: &Patience, work_sleeps: bool) {
-        let given_up = match (self.tasks.nobody_waits(), work_sleeps) {
-            (false, _) => GivenUp::ForOthers,
-            (true, true) => GivenUp::ForTime,
-            // Nothing could happen without them. If nothing ever does, that is the watchdog's business.
-            (true, false) => return,
-        };
+    /// is ready, or one that is `asleep` and does more than keep house.
+    pub(super) fn lose_patience(&mut self, tick: u64, patience: &Patience, asleep: Purpose) {
         let tasks = &self.tasks;
         if self.guards.holders().into_iter().flatten().any(|id| tasks.is_queued(id)) {
             // Its answer has come, perhaps in this very moment.
             return;
         }
+        let others_are_ready = !tasks.nobody_waits();
         for guard in self.guards.iter_mut().filter(|guard| guard.counts() && guard.waits()) {
             let limit = patience.with(guard);
+            let (given_up, limit) = match asleep {
+                _ if others_are_ready => (GivenUp::ForOthers, limit),
+                Purpose::Work => (GivenUp::ForTime, limit),
+                // A thread has its own limit, whoever else there is.
+                _ if guard.waits_for_busy_thread() => (GivenUp::ForTime, limit),
+                Purpose::Looks => (GivenUp::ForLooks, limit.saturating_mul(LOOKS_ARE_LESS)),
+                // Nothing could happen without it. If nothing ever does, that is the watchdog's business.
+                Purpose::Nothing => continue,
+            };
             if tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
                 continue;
             }
@@ -174,14 +187,20 @@ impl State {
         }
     }
 
-    /// Whether all wait for a store call.
-    pub(super) fn waits_for_store(&self) -> bool {
-        self.guards.iter().any(|guard| guard.counts() && matches!(guard.what, Outside::Store(_)))
-    }
-
     /// Waits again for what was given up; answers whether there was any.
     pub(super) fn take_patience(&mut self, tick: u64) -> bool {
         self.wait_again(tick, |given_up| given_up != GivenUp::No)
+    }
+
+    /// With nobody ready: waits again for what was given up for those who were, or for looks that are over.
+    fn wait_again_at_rest(&mut self, tick: u64, asleep: impl FnOnce() -> Purpose) -> bool {
+        if self.guards.iter().all(|guard| guard.given_up == GivenUp::No) {
+            return false;
+        }
+        let looks_are_over = asleep() == Purpose::Nothing;
+        self.wait_again(tick, |given_up| {
+            given_up == GivenUp::ForOthers || (given_up == GivenUp::ForLooks && looks_are_over)
+        })
     }
 
     fn wait_again(&mut self, tick: u64, which: impl Fn(GivenUp) -> bool) -> bool {
@@ -190,6 +209,11 @@ impl State {
             (guard.given_up, guard.since_tick, any) = (GivenUp::No, tick, true);
         }
         any
+    }
+
+    /// Whether all wait for a store call.
+    pub(super) fn waits_for_store(&self) -> bool {
+        self.guards.iter().any(|guard| guard.counts() && matches!(guard.what, Outside::Store(_)))
     }
 
     /// Waits again for the threads that were given up.
