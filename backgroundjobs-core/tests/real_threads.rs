@@ -10,6 +10,7 @@ use backgroundjobs_core::prelude::*;
 use backgroundjobs_memory::prelude::*;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Builder;
+use tokio::sync::Semaphore;
 
 const ROUNDS: u32 = 60;
 
@@ -22,9 +23,12 @@ impl JobArgs for Work {
     const KIND: &'static str = "work";
 }
 
-async fn handler(ran: Arc<AtomicU64>, work: Work, ctx: JobContext) -> JobResult {
-    if work.number.is_multiple_of(13) {
-        ctx.sleep(Duration::from_micros(300)).await;
+/// One at a time: who comes second waits, and is woken by the thread of the first.
+type Gate = Arc<Semaphore>;
+
+async fn handler((ran, gate): (Arc<AtomicU64>, Gate), work: Work, _: JobContext) -> JobResult {
+    if work.number.is_multiple_of(3) {
+        drop(gate.acquire().await?);
     }
     ran.fetch_add(1, Ordering::SeqCst);
     Ok(())
@@ -32,12 +36,12 @@ async fn handler(ran: Arc<AtomicU64>, work: Work, ctx: JobContext) -> JobResult 
 
 /// Jobs enqueued, and jobs that the worker stopped in mid-work had run by then.
 async fn round(round: u32) -> (u64, u64) {
-    let (store, ran) = (MemoryStore::new(), Arc::new(AtomicU64::new(0)));
+    let (store, ran, gate) = (MemoryStore::new(), Arc::new(AtomicU64::new(0)), Gate::new(Semaphore::new(1)));
     let build = |slots| {
         BackgroundJobs::builder(|options| {
             options.use_store(store.clone()).queue("default", slots).retention(Retention::FOREVER)
         })
-        .register_fn_with(ran.clone(), handler)
+        .register_fn_with((ran.clone(), gate.clone()), handler)
         .build()
         .expect("built")
     };

@@ -3,6 +3,7 @@
 mod clauses;
 mod clippy_exceptions;
 mod code_blocks;
+mod kit_in_tests;
 mod leftovers;
 mod lengths;
 mod links;
@@ -25,6 +26,7 @@ struct Check {
 const CHECKS: &[Check] = &[
     Check { rule: "files are short enough to read", run: lengths::check },
     Check { rule: "clippy's lists are overruled in few, named places", run: clippy_exceptions::check },
+    Check { rule: "tests of time run on the kit, and none sleeps", run: kit_in_tests::check },
     Check { rule: "code in prose is tested", run: code_blocks::check },
     Check { rule: "nothing is left over from the work", run: leftovers::check },
     Check { rule: "crates depend in one direction and share the lints", run: members::check },
