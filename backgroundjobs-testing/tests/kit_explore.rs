@@ -48,7 +48,10 @@ async fn order_of_three(kit: &TestKit) -> String {
 #[test]
 fn every_order_that_is_legal_gets_its_turn() {
     let orders = Mutex::new(BTreeSet::new());
-    let seen = run(explore(0..100, async |kit| _ = orders.lock().insert(order_of_three(kit).await)));
+    let seen = run(explore(0..100, async |kit| {
+        let order = order_of_three(kit).await;
+        orders.lock().insert(order);
+    }));
     assert_eq!(orders.lock().len(), 6, "{seen}");
     assert_eq!(seen.seeds, 100);
     assert!(seen.traces >= 6, "{seen}");
