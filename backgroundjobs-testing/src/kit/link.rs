@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::life::Life;
 use crate::VirtualClock;
+use crate::current;
 use crate::history::History;
 
 /// How long a store call takes on the virtual clock: half of it on the way there, half on the way back.
@@ -76,6 +77,8 @@ impl Link {
     }
 
     fn draw_half(&self) -> Option<Duration> {
+        // Outside every task, between two verbs, nobody moves the clock: a call that waited for it never came back.
+        current::owner()?;
         let Delay { least, most } = self.delay?;
         let spread = most.saturating_sub(least);
         let drawn = match &self.chance {
