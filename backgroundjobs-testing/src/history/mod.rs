@@ -10,7 +10,7 @@ use backgroundjobs_core::{ClaimedJob, Clock, JobId, JobState, NewJob, Timestamp}
 use parking_lot::Mutex;
 
 pub use event::Attempt;
-pub(crate) use event::{Event, What};
+pub(crate) use event::{Event, What, brief, since};
 
 use crate::VirtualClock;
 

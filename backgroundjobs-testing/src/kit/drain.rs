@@ -7,6 +7,7 @@ use backgroundjobs_core::{
     CountJobs, JobCount, JobFilter, JobId, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
 };
 
+use super::finish::named;
 use super::{KitReport, TestKit};
 use crate::kit::shared::Program;
 use crate::scheduler::Report;
@@ -66,9 +67,17 @@ impl TestKit {
             }
             let runs = self.shared.stats().since(before.jobs).claimed;
             let why = match self.clock().next_timer() {
-                None => Some("no timer is left that could bring them forward".to_owned()),
-                Some(next) if next > deadline => Some(format!("{:?} of virtual time are over", limits.span)),
-                Some(_) if runs > limits.runs => Some(format!("there were more than {} runs", limits.runs)),
+                None => Some(
+                    "no timer is left that could bring an end (a row that was put into the store by hand wakes \
+                     nobody)"
+                        .to_owned(),
+                ),
+                Some(next) if next > deadline => {
+                    Some(format!("it would take longer than {:?} (Limits::span)", limits.span))
+                }
+                Some(_) if runs > limits.runs => {
+                    Some(format!("there were more than {} runs (Limits::runs)", limits.runs))
+                }
                 Some(_) => None,
             };
             if let Some(why) = why {
@@ -109,17 +118,14 @@ impl TestKit {
                 return self.report_since(before, steps);
             }
             let why = match self.clock().next_timer() {
-                None => "no timer is left",
-                Some(next) if next > deadline => "virtual time is over",
+                None => "no timer is left that could bring it".to_owned(),
+                Some(next) if next > deadline => format!("nothing more happens within {limit:?}"),
                 Some(_) => {
                     steps = steps.followed_by(self.scheduler.advance_to_next().await);
                     continue;
                 }
             };
-            panic!(
-                "what run_until waits for has not come within {limit:?}: {why}\n{}",
-                self.last_events(None)
-            );
+            panic!("what run_until waits for has not come, and {why}{}", self.standing(|id| id.to_string()));
         }
     }
 
@@ -162,22 +168,17 @@ impl TestKit {
     }
 
     async fn not_drained(&self, why: &str, left: &[JobCount]) -> String {
-        let mut text = format!("the kit is not drained, and {why}; left are");
+        let mut text = format!("the kit is not drained: {why}; left are");
         for row in left {
             text += &format!("\n  {} {} of kind {} in queue {}", row.count, row.state, row.kind, row.queue);
             if let Some(due) = row.next_run_at {
                 text += &format!(", the next due at {due}");
             }
         }
-        for (_, why) in self.explain_open(|_| true).await.into_iter().take(NAMED) {
-            text += &format!("\n  {why}");
-        }
-        text + "\n" + &self.last_events(None)
+        text += &named(&self.explain_open(|_| true).await);
+        text + &self.standing(|id| id.to_string())
     }
 }
-
-/// How many jobs a failure names.
-pub(super) const NAMED: usize = 10;
 
 /// What waits in queues that are not paused, and what runs; none where the store cannot count.
 async fn unfinished_of(store: &dyn JobStore, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {

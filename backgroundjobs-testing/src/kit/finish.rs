@@ -1,6 +1,6 @@
 //! The end of a test: nothing may be left that nobody will ever run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
 use backgroundjobs_core::{
@@ -8,7 +8,10 @@ use backgroundjobs_core::{
 };
 
 use super::TestKit;
-use super::drain::NAMED;
+use crate::explore::replay;
+
+/// How many jobs a failure names.
+const NAMED: usize = 10;
 
 /// How many jobs are listed, or read, at a time.
 const PAGE: usize = 500;
@@ -30,16 +33,15 @@ impl TestKit {
         if stranded.is_empty() {
             return;
         }
-        let mut text = format!("{} jobs are left that nobody could ever run", stranded.len());
-        for (_, why) in stranded.iter().take(NAMED) {
-            text += &format!("\n  {why}");
-        }
-        if stranded.len() > NAMED {
-            text += &format!("\n  and {} more", stranded.len() - NAMED);
-        }
+        let count = match stranded.len() {
+            1 => "1 job is".to_owned(),
+            count => format!("{count} jobs are"),
+        };
         panic!(
-            "{text}\n{}\nif the test means to leave them, end it with kit.abandon()",
-            self.last_events(None)
+            "{count} left that nobody could ever run{}\n  if the test means to leave them, end it with \
+             kit.abandon(){}",
+            named(&stranded),
+            self.standing(|id| id.to_string())
         );
     }
 
@@ -96,24 +98,45 @@ impl TestKit {
         open.map(|(id, (_, why))| (id, why.unwrap_or_default())).collect()
     }
 
-    /// What happened last, for the text of a failure.
-    pub(crate) fn last_events(&self, name: Option<&dyn Fn(JobId) -> String>) -> String {
-        let start = self.shared.start;
-        let plain = |id: JobId| id.to_string();
-        let name = name.unwrap_or(&plain);
-        self.shared.history.read(|pages| {
+    /// The end of each failure's text: where the kit stands, what happened last, why it may not happen again, and
+    /// how to see it again.
+    pub(crate) fn standing(&self, name: impl Fn(JobId) -> String) -> String {
+        let (shared, now) = (self.shared(), self.now());
+        let seed = shared.surroundings.seed.map_or_else(|| "no seed".into(), |seed| format!("seed {seed}"));
+        let stores: BTreeSet<&str> =
+            shared.programs().iter().map(|program| program.store.profile().name).collect();
+        let stores = if stores.is_empty() {
+            "no store".to_owned()
+        } else {
+            format!("store {}", Vec::from_iter(stores).join(", "))
+        };
+        let mut text =
+            format!("\n  virtual time {now} (start + {:?}), {seed}, {stores}", now.since(shared.start));
+        text += "\n  last events:";
+        shared.history.read(|pages| {
             let first = pages.events.len().saturating_sub(LAST_EVENTS);
-            let lines: Vec<String> = pages.events[first..]
-                .iter()
-                .map(|event| format!("\n    {}", event.text(start, name)))
-                .collect();
-            let now = self.now();
-            format!(
-                "  at virtual {now}; last events:{}",
-                if lines.is_empty() { " none".into() } else { lines.concat() }
-            )
-        })
+            for event in &pages.events[first..] {
+                text += &format!("\n    {}", event.text(shared.start, &name));
+            }
+            if pages.events.is_empty() {
+                text += " none";
+            }
+        });
+        for doubt in self.scheduler.doubts() {
+            text += &format!("\n  not repeatable: {doubt}");
+        }
+        let seed = shared.surroundings.seed.filter(|_| shared.surroundings.is_explored);
+        text + "\n  replay: " + &replay::command(seed)
     }
+}
+
+/// The first of these jobs, each on a line of its own.
+pub(super) fn named(jobs: &[(JobId, String)]) -> String {
+    let mut text: String = jobs.iter().take(NAMED).map(|(_, why)| format!("\n  {why}")).collect();
+    if jobs.len() > NAMED {
+        text += &format!("\n  and {} more", jobs.len() - NAMED);
+    }
+    text
 }
 
 /// The ids of the jobs in a store that `filter` lets through, newest first; none where it cannot list.

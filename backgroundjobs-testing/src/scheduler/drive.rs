@@ -118,6 +118,7 @@ impl Drop for Drive {
         let to = self.shared.clock.now();
         let mut state = self.shared.state.lock();
         state.last = state.drive.take().map(|report| Report { to, next_timer, ..report });
+        state.keep_doubts();
     }
 }
 
