@@ -113,7 +113,10 @@ impl TestKit {
             let gone: Vec<SeenJob> = gone.map(SeenJob::gone).collect();
             let mut jobs: Vec<SeenJob> = records
                 .into_iter()
-                .map(|record| SeenJob::stored(pages.jobs.get(&record.id), record))
+                .map(|record| {
+                    let first = pages.first_claim(record.id).map(|job| job.run_at);
+                    SeenJob::stored(pages.jobs.get(&record.id), first, record)
+                })
                 .collect();
             jobs.extend(gone);
             jobs.sort_by_key(|job| job.record.id);
@@ -141,9 +144,11 @@ async fn records_of(
 }
 
 impl SeenJob {
-    fn stored(seen: Option<&SeenInsert>, record: JobRecord) -> Self {
+    /// Of a job whose insert was not seen, its first claim knows when it was due first, if there was one.
+    fn stored(seen: Option<&SeenInsert>, first_due: Option<Timestamp>, record: JobRecord) -> Self {
+        let seen_due = seen.map(|seen| seen.job.run_at.instant(seen.at));
         Self {
-            due: seen.map_or(record.run_at, |seen| seen.job.run_at.instant(seen.at)),
+            due: seen_due.or(first_due).unwrap_or(record.run_at),
             is_gone: false,
             is_acknowledged: seen.is_some_and(|seen| seen.is_acknowledged),
             record,
@@ -153,7 +158,7 @@ impl SeenJob {
     fn gone(seen: &SeenInsert) -> Self {
         let mut record = JobRecord::inserted(seen.job.clone(), seen.at);
         record.state = seen.state;
-        Self { is_gone: true, ..Self::stored(Some(seen), record) }
+        Self { is_gone: true, ..Self::stored(Some(seen), None, record) }
     }
 
     fn is_of<A: JobArgs>(&self) -> bool {
