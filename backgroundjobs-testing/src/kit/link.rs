@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backgroundjobs_core::{Clock, StoreError, StoreErrorKind, StoreOperation};
@@ -29,6 +30,17 @@ pub(crate) struct Link {
     chance: Option<Arc<Mutex<Rng>>>,
     life: Arc<Life>,
     history: History,
+    /// How many calls of the kit's programs that settle runs are under way.
+    settling: Arc<AtomicUsize>,
+}
+
+/// A call that settles runs, from its start until its answer is there or nobody waits for it any more.
+pub(crate) struct Settling<'a>(&'a AtomicUsize);
+
+impl Drop for Settling<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Link {
@@ -38,8 +50,15 @@ impl Link {
         chance: Option<Arc<Mutex<Rng>>>,
         life: Arc<Life>,
         history: History,
+        settling: Arc<AtomicUsize>,
     ) -> Self {
-        Self { clock, delay, chance, life, history }
+        Self { clock, delay, chance, life, history, settling }
+    }
+
+    /// A call that settles runs begins.
+    pub(crate) fn settling(&self) -> Settling<'_> {
+        self.settling.fetch_add(1, Ordering::SeqCst);
+        Settling(&self.settling)
     }
 
     pub(crate) const fn history(&self) -> &History {
