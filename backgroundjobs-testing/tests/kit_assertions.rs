@@ -4,6 +4,7 @@
 mod program;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{InsertJobs, JobStore, Keep, KeyHold, Kind, NewJob, Payload, QueueName, Retention};
@@ -39,7 +40,7 @@ async fn each_condition_on_a_job_tells_it_from_others() {
     mails().queue("post").once();
     mails().priority(Priority::HIGHEST).once();
     mails().due_in(SECOND * 5).once();
-    mails().due_in(SECOND * 0).once();
+    mails().due_in(Duration::ZERO).once();
     mails().due_at(scene.kit.now() + SECOND * 5).once();
     mails().metadata("trace", "17").once();
     mails().unique("user-1").once();
@@ -61,7 +62,7 @@ async fn each_condition_on_a_job_tells_it_from_others() {
     mails().max_attempts(4).never();
     mails().state(JobState::Running).never();
     // Each is met by another job, and both by none.
-    mails().queue("post").due_in(SECOND * 0).never();
+    mails().queue("post").due_in(Duration::ZERO).never();
     scene.kit.finish().await;
 }
 
@@ -186,7 +187,7 @@ async fn a_row_put_in_by_hand_stays_due_when_it_was_after_a_retry() {
     insert(&scene, vec![row(&scene.kit, "work", r#"{"does":"fail, ok"}"#)]).await;
     assert_eq!(scene.kit.settle().await.retried, 1);
     let jobs = scene.kit.jobs().await;
-    jobs.assert_enqueued::<Work>().due_in(SECOND * 0).once();
+    jobs.assert_enqueued::<Work>().due_in(Duration::ZERO).once();
     scene.kit.finish().await;
 }
 
@@ -296,7 +297,7 @@ async fn attempts_are_listed_with_when_they_began_and_how_they_ended() {
     assert_eq!(scene.kit.advance(SECOND * 300).await.succeeded, 1);
     let jobs = scene.kit.jobs().await;
     let expected = [
-        (SECOND * 0, Attempt::Failed),
+        (Duration::ZERO, Attempt::Failed),
         (SECOND * 60, Attempt::Snoozed),
         (SECOND * 65, Attempt::Failed),
         (SECOND * 185, Attempt::Failed),
@@ -325,10 +326,10 @@ async fn attempts_end_by_a_timeout_a_cancel_and_a_handler_that_gives_up() {
     let report = scene.kit.advance(SECOND * 190).await;
     assert_eq!((report.succeeded, report.retried, report.cancelled), (1, 1, 1));
     let jobs = scene.kit.jobs().await;
-    jobs.assert_attempts_of(late, &[(SECOND * 0, Attempt::Failed), (SECOND * 90, Attempt::Succeeded)]);
-    jobs.assert_attempts_of(unwanted, &[(SECOND * 0, Attempt::Cancelled)]);
-    jobs.assert_attempts_of(hopeless, &[(SECOND * 0, Attempt::Failed)]);
-    jobs.assert_attempts_of(called_off, &[(SECOND * 0, Attempt::Cancelled)]);
+    jobs.assert_attempts_of(late, &[(Duration::ZERO, Attempt::Failed), (SECOND * 90, Attempt::Succeeded)]);
+    jobs.assert_attempts_of(unwanted, &[(Duration::ZERO, Attempt::Cancelled)]);
+    jobs.assert_attempts_of(hopeless, &[(Duration::ZERO, Attempt::Failed)]);
+    jobs.assert_attempts_of(called_off, &[(Duration::ZERO, Attempt::Cancelled)]);
     jobs.assert_attempts_of(untouched, &[]);
     jobs.assert_enqueued::<Work>().state(JobState::Cancelled).times(3);
     scene.kit.finish().await;
@@ -339,7 +340,7 @@ async fn an_attempt_that_a_stop_hands_back_is_released_and_made_again_by_another
     let scene = scene_of(TestKit::builder().seed(3).build(), |options| options.queue("default", 1)).await;
     let id = scene.enqueue(work("listen, ok")).await;
     let _ = scene.kit.settle().await;
-    scene.kit.jobs().await.assert_attempts_of(id, &[(SECOND * 0, Attempt::Unfinished)]);
+    scene.kit.jobs().await.assert_attempts_of(id, &[(Duration::ZERO, Attempt::Unfinished)]);
     let report = scene.kit.run(scene.jobs.stop(SECOND * 2)).await.expect("stopped");
     assert_eq!(report.left_waiting, 1);
     let store = scene.store.clone();
@@ -348,7 +349,7 @@ async fn an_attempt_that_a_stop_hands_back_is_released_and_made_again_by_another
     let _ = scene.kit.advance(SECOND).await;
     other.manager().cancel(id).await.expect("answers");
     assert_eq!(scene.kit.settle().await.cancelled, 1);
-    let expected = [(SECOND * 0, Attempt::Released), (SECOND * 2, Attempt::Cancelled)];
+    let expected = [(Duration::ZERO, Attempt::Released), (SECOND * 2, Attempt::Cancelled)];
     scene.kit.jobs().await.assert_attempts_of(id, &expected);
     scene.kit.finish().await;
 }

@@ -164,8 +164,11 @@ async fn attempts_that_differ_are_shown_as_a_table() {
     let scene = busy_scene().await;
     let jobs = scene.kit.jobs().await;
     let failing = jobs.assert_enqueued::<Work>().with(|work| work.does == "fail").get().record.id;
-    let expected =
-        [(SECOND * 0, Attempt::Failed), (SECOND * 60, Attempt::Failed), (SECOND * 180, Attempt::Succeeded)];
+    let expected = [
+        (Duration::ZERO, Attempt::Failed),
+        (SECOND * 60, Attempt::Failed),
+        (SECOND * 180, Attempt::Succeeded),
+    ];
     let text = panic_of(async { jobs.assert_attempts_of(failing, &expected[1..]) }).await;
     let lines = [
         "the attempts of work #4 ID are not as expected; since its enqueue:",

@@ -276,7 +276,7 @@ async fn settled_at_a_time(delay: Duration) -> Vec<usize> {
 
 #[tokio::test]
 async fn batches_form_where_store_calls_take_time() {
-    assert_eq!(settled_at_a_time(SECOND * 0).await, [1; 20]);
+    assert_eq!(settled_at_a_time(Duration::ZERO).await, [1; 20]);
     let delayed = settled_at_a_time(MILLI * 5).await;
     assert!(delayed.iter().sum::<usize>() == 20 && delayed.iter().max() > Some(&1), "{delayed:?}");
 }

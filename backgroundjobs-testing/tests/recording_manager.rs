@@ -4,6 +4,7 @@
 mod program;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
@@ -148,7 +149,7 @@ async fn it_stands_for_any_manager_and_for_the_static_one() {
     });
     scoped.await.expect("enqueued");
     let jobs = manager.jobs().await;
-    jobs.assert_enqueued::<Mail>().with(|mail| mail.to == "handed over").due_in(SECOND * 0).once();
+    jobs.assert_enqueued::<Mail>().with(|mail| mail.to == "handed over").due_in(Duration::ZERO).once();
     jobs.assert_enqueued::<Mail>().with(|mail| mail.to == "static").due_in(SECOND * 3).once();
     let text = panic_of(async { jobs.assert_enqueued::<Work>().once() }).await;
     assert!(text.contains("\n  other kinds: mail x2\n") && text.contains("no seed, store memory"), "{text}");
