@@ -127,7 +127,10 @@ impl JobManager for RecordingManager {
     }
 
     /// Answers at once: nothing runs here, so what has not ended will not.
-    async fn wait(&self, id: JobId, _limit: Duration) -> Result<JobState, WaitError> {
-        self.inner.manager.wait(id, Duration::ZERO).await
+    async fn wait(&self, id: JobId, limit: Duration) -> Result<JobState, WaitError> {
+        self.inner.manager.wait(id, Duration::ZERO).await.map_err(|error| match error {
+            WaitError::TimedOut { explanation, .. } => WaitError::TimedOut { limit, explanation },
+            other => other,
+        })
     }
 }

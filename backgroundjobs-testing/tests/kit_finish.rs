@@ -152,7 +152,7 @@ fn a_job_before_a_start_that_never_comes_is_named_with_its_reason() {
     });
     let job = format!("mail {} is waiting in queue default: ", id.expect("enqueued"));
     expect_parts(&text, &["1 job is left that nobody could ever run", &job, "call jobs.start().await"]);
-    expect_parts(&text, &["at virtual 2030-01-01T01:00:00Z", "end it with kit.abandon()"]);
+    expect_parts(&text, &["virtual time 2030-01-01T01:00:00Z (start + 3600s)", "end it with kit.abandon()"]);
 }
 
 #[test]

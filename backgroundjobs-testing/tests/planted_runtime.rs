@@ -93,7 +93,7 @@ async fn two_workers_and_one_who_enqueues(kit: &TestKit, fault: Fault) {
 
 #[test]
 fn a_claim_that_selects_and_then_updates_runs_a_job_twice() {
-    let says = "expected exactly 8 work to be run, found 16";
+    let says = "expected exactly 8 runs of kind work: found 16";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
         let fault = if planted { Fault::ClaimSelectsThenUpdates } else { Fault::None };
         two_workers_and_one_who_enqueues(kit, fault).await;
@@ -102,7 +102,7 @@ fn a_claim_that_selects_and_then_updates_runs_a_job_twice() {
 
 #[test]
 fn a_wake_lost_between_query_and_sleep_leaves_a_job_behind() {
-    let says = "expected exactly 8 work to be run, found 7";
+    let says = "expected exactly 8 runs of kind work: found 7";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
         two_workers_and_one_who_enqueues(kit, if planted { Fault::WakeLost } else { Fault::None }).await;
     });
@@ -110,7 +110,7 @@ fn a_wake_lost_between_query_and_sleep_leaves_a_job_behind() {
 
 #[test]
 fn a_key_taken_again_by_a_retry_keeps_a_job_out() {
-    let says = "expected exactly 2 work to be enqueued";
+    let says = "expected exactly 2 jobs of kind work to be enqueued with state succeeded: found 1";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
         let fault = if planted { Fault::RetryRetakesKey } else { Fault::None };
         let store = Arc::new(PlantedStore::slow(fault, kit.env()));
@@ -190,29 +190,33 @@ impl Disturbance for DropsClaimsAtStop {
 #[test]
 fn a_claim_dropped_at_the_stop_leaves_a_job_to_its_lease() {
     let kit = TestKit::builder().store_delay(seconds(0)..=seconds(1));
-    found_and_replayed(kit, "expected no work to be enqueued with state running", async |kit, planted| {
-        let (store, stops) = (MemoryStore::new(), Arc::new(AtomicBool::new(false)));
-        let (shared, flag) = (store.clone(), stops.clone());
-        let node = kit.node("a").start(move || {
-            let store = DisturbedStore::new(shared.clone(), DropsClaimsAtStop(flag.clone()));
-            builder().configure(|options| options.use_store(store))
-        });
-        let node = kit.run(node).await;
-        let jobs = node.jobs().expect("it is up");
-        kit.run(async {
-            let many = (0..JOBS).map(|number| Work { number, seconds: 0 });
-            let _ = node.manager().enqueue_many(many).await.expect("enqueued");
-            // Claims are under way by now, or not yet: the seed's choice.
-            kit.env().sleep(seconds(1) / 2).await;
-            stops.store(planted, Ordering::SeqCst);
-            let report = jobs.stop(seconds(60)).await.expect("the store was told of everything");
-            assert!(report.calls_in_flight.is_empty(), "{report:?}");
-        })
-        .await;
-        let left = kit.jobs().await;
-        left.assert_enqueued::<Work>().state(JobState::Running).never();
-        left.assert_enqueued::<Work>().times(JOBS);
-        // What waits, waits for the next start.
-        kit.abandon();
-    });
+    found_and_replayed(
+        kit,
+        "expected no job of kind work to be enqueued with state running",
+        async |kit, planted| {
+            let (store, stops) = (MemoryStore::new(), Arc::new(AtomicBool::new(false)));
+            let (shared, flag) = (store.clone(), stops.clone());
+            let node = kit.node("a").start(move || {
+                let store = DisturbedStore::new(shared.clone(), DropsClaimsAtStop(flag.clone()));
+                builder().configure(|options| options.use_store(store))
+            });
+            let node = kit.run(node).await;
+            let jobs = node.jobs().expect("it is up");
+            kit.run(async {
+                let many = (0..JOBS).map(|number| Work { number, seconds: 0 });
+                let _ = node.manager().enqueue_many(many).await.expect("enqueued");
+                // Claims are under way by now, or not yet: the seed's choice.
+                kit.env().sleep(seconds(1) / 2).await;
+                stops.store(planted, Ordering::SeqCst);
+                let report = jobs.stop(seconds(60)).await.expect("the store was told of everything");
+                assert!(report.calls_in_flight.is_empty(), "{report:?}");
+            })
+            .await;
+            let left = kit.jobs().await;
+            left.assert_enqueued::<Work>().state(JobState::Running).never();
+            left.assert_enqueued::<Work>().times(JOBS);
+            // What waits, waits for the next start.
+            kit.abandon();
+        },
+    );
 }

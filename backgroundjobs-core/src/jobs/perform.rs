@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::BackgroundJobs;
 use crate::context::Surroundings;
 use crate::worker::Performance;
-use crate::{BackgroundJobManager, EnqueueError, JobDraft, JobManager, Outcome};
+use crate::{BackgroundJobManager, EnqueueError, JobDraft, JobManager, Kind, Outcome};
 
 impl BackgroundJobs {
     /// Runs one job here and now, in the task that awaits this, and answers what a worker would tell the store:
@@ -18,15 +18,20 @@ impl BackgroundJobs {
     /// Cancel safety: dropping it drops the handler where it waits.
     ///
     /// # Errors
-    /// [`EnqueueError`] as an enqueue of the same draft would answer, but for what a store answers.
+    /// [`EnqueueError`] as an enqueue of the same draft would answer, but for what a store answers; and
+    /// [`EnqueueError::UnknownKind`] where such jobs may be enqueued here, but only others run them.
     pub async fn perform(&self, draft: JobDraft, attempt: u16) -> Result<Outcome, EnqueueError> {
         let job = self.manager.new_run(draft, attempt)?;
+        let Some(registration) = self.registry.find(&job.kind) else {
+            let known = self.registry.names().iter().map(Kind::to_string).collect();
+            return Err(EnqueueError::UnknownKind { kind: job.kind.to_string(), known, nearest: None });
+        };
         let manager: Arc<dyn JobManager> = self.manager.clone();
         let surroundings = Arc::new(Surroundings { env: self.door.env().clone(), manager: manager.clone() });
         let performance = Performance {
             executor: &*self.executor,
             surroundings: &surroundings,
-            registration: self.registry.find(&job.kind),
+            registration,
             retry: self.retry,
             times: self.times,
         };

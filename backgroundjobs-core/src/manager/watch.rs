@@ -73,7 +73,6 @@ impl StoreManager {
         true
     }
 
-    /// Whether a worker of this process claims such jobs.
     /// Whether a worker of this process, these jobs' own or another on the same store, claims such jobs.
     pub(crate) fn is_served_here(&self, queue: &QueueName, kind: &Kind) -> bool {
         let own = self.has_started() && !self.is_stopped() && self.producing().is_run_here(queue, kind);

@@ -6,20 +6,19 @@ use std::sync::Arc;
 
 use super::execute::execute;
 use super::run::{CancelCause, Run};
-use super::verdict::{Circumstances, outcome};
+use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::catch_panic;
 use crate::context::Surroundings;
 use crate::options::Times;
 use crate::registry::Registration;
 use crate::store::{ClaimedJob, Outcome};
-use crate::worker::verdict::Ended;
 use crate::{Env, JobExecutor, RetryPolicy};
 
 /// What one run needs of a program.
 pub(crate) struct Performance<'a> {
     pub(crate) executor: &'a dyn JobExecutor,
     pub(crate) surroundings: &'a Arc<Surroundings>,
-    pub(crate) registration: Option<&'a Registration>,
+    pub(crate) registration: &'a Registration,
     pub(crate) retry: RetryPolicy,
     pub(crate) times: Times,
 }
@@ -29,7 +28,7 @@ impl Performance<'_> {
     pub(crate) async fn of(self, job: ClaimedJob) -> Outcome {
         let env = &self.surroundings.env;
         let started = env.now();
-        let timeout = self.registration.and_then(|registration| registration.timeout);
+        let timeout = self.registration.timeout;
         let deadline = timeout.map(|timeout| started + timeout);
         let (run, args) = Run::of(job, started, deadline, self.surroundings);
         let run = Arc::new(run);
@@ -43,7 +42,7 @@ impl Performance<'_> {
             run: &run,
             cause: run.cause(),
             is_stopping: false,
-            policy: self.registration.and_then(|registration| registration.retry).unwrap_or(self.retry),
+            policy: self.registration.retry.unwrap_or(self.retry),
             timeout,
             env,
         };

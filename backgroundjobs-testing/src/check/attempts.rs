@@ -6,6 +6,7 @@ use backgroundjobs_core::{JobArgs, JobId};
 
 use super::View;
 use crate::Attempt;
+use crate::history::brief;
 
 type Row = (Duration, Attempt);
 
@@ -15,10 +16,10 @@ pub(super) fn of_kind<A: JobArgs>(view: &View, expected: &[Row]) {
     match *jobs {
         [id] => of_job(view, id, expected),
         ref jobs => panic!(
-            "expected the attempts of one {}, but there are {}: name one by assert_attempts_of(id, ..){}{}",
+            "expected the attempts of the one job of kind {}, but there are {} jobs of it: {}{}",
             A::KIND,
             jobs.len(),
-            view.surroundings(),
+            if jobs.is_empty() { "enqueue one first" } else { "name one by assert_attempts_of(id, ..)" },
             view.ending()
         ),
     }
@@ -27,7 +28,7 @@ pub(super) fn of_kind<A: JobArgs>(view: &View, expected: &[Row]) {
 #[track_caller]
 pub(super) fn of_job(view: &View, id: JobId, expected: &[Row]) {
     let Some(job) = view.job(id) else {
-        panic!("expected attempts of job {id}, but there is none{}{}", view.surroundings(), view.ending())
+        panic!("expected the attempts of job {id}, but there is no such job{}", view.ending())
     };
     let runs: Vec<_> = view.runs.iter().filter(|run| run.job.id == id && run.started.is_some()).collect();
     let row = |run: &&crate::history::SeenRun| {
@@ -44,14 +45,13 @@ pub(super) fn of_job(view: &View, id: JobId, expected: &[Row]) {
         let (is, wanted) = (seen.get(index), expected.get(index));
         let mark = if is == wanted { "ok".into() } else { format!("<< wanted {}", text(wanted)) };
         let error = runs.get(index).and_then(|run| run.error.as_deref());
-        let error = error.map_or_else(String::new, |error| format!(" ({error})"));
+        let error = error.map_or_else(String::new, |error| format!(" ({})", brief(error)));
         table += &format!("\n    {}. {}{error} {mark}", index + 1, text(is));
     }
     panic!(
-        "the attempts of {} {} {id} are not as expected{}{table}{}",
+        "the attempts of {} {} {id} are not as expected; since its enqueue:{table}{}",
         job.record.kind,
         view.name(id),
-        view.surroundings(),
         view.ending()
     );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use backgroundjobs_core::{JobArgs, JobId, JobRecord, JobState, Priority, Timestamp};
 
 use super::View;
-use super::matcher::{Candidate, Count, Field, Matcher, terminals};
+use super::matcher::{Asked, Candidate, Count, Field, Matcher, terminals};
 
 /// A question about jobs that were stored, whatever became of them; see [`KitJobs`](super::KitJobs).
 #[must_use = "a question that does not end in .once(), .times(n), .at_least(n), .never(), .get() or .all() asserts nothing"]
@@ -27,7 +27,7 @@ pub struct FoundJob<A> {
 
 impl<'a, A: JobArgs> AssertEnqueued<'a, A> {
     pub(super) fn of(view: &'a View) -> Self {
-        Self { matcher: Matcher::new(view, "enqueued") }
+        Self { matcher: Matcher::new(view, Asked::Jobs) }
     }
 
     fn must(mut self, wish: String, condition: impl Fn(&JobOf<'_>) -> Field + 'a) -> Self {

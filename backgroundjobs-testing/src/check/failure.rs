@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use backgroundjobs_core::JobId;
 
-use super::matcher::{Count, Field};
+use super::matcher::{Asked, Count, Field};
 use super::{SeenJob, View};
-use crate::history::SeenRun;
+use crate::history::{SeenRun, since};
 
 /// How many of the nearest jobs a failure shows.
 const NEAREST: usize = 3;
@@ -21,7 +21,7 @@ pub(super) struct Shortfall<'a> {
     pub(super) view: &'a View,
     pub(super) kind: &'static str,
     pub(super) aliases: &'static [&'static str],
-    pub(super) what: &'static str,
+    pub(super) what: Asked,
     pub(super) wishes: &'a [String],
     pub(super) count: Count,
     pub(super) met: Vec<Judged<'a>>,
@@ -31,19 +31,18 @@ pub(super) struct Shortfall<'a> {
 pub(super) fn shortfall(asked: &Shortfall<'_>) -> String {
     let Shortfall { view, kind, what, wishes, count, met, rest, .. } = asked;
     let wishes = if wishes.is_empty() { String::new() } else { format!(" with {}", wishes.join(", ")) };
-    let (count, found) = (count.text(), met.len());
-    let mut text = format!("expected {count} {kind} to be {what}{wishes}, found {found}");
-    text += &view.surroundings();
+    let found = met.len();
+    let mut text = format!("expected {}{wishes}: found {found}", what.headline(*count, kind));
     if !met.is_empty() {
-        text += "\n  found:";
-        for (job, run, _) in met.iter().take(NEAREST) {
-            text += &format!("\n    {}", view.line(*job, *run, &[]));
-        }
+        text += &format!("\n  found{}:", shown_of(found));
+    }
+    for (job, run, _) in met.iter().take(NEAREST) {
+        text += &format!("\n    {}", view.line(*job, *run, &[]));
     }
     let mut rest: Vec<&Judged<'_>> = rest.iter().collect();
     rest.sort_by_key(|(_, _, fields)| fields.iter().filter(|field| field.wanted.is_some()).count());
     match rest.len() {
-        0 if met.is_empty() => text += &format!("\n  there is no {what} {kind} at all"),
+        0 if met.is_empty() => text += &view.nothing(*what, kind, asked.aliases),
         0 => {}
         count => text += &format!("\n  nearest of {count} that differ:"),
     }
@@ -52,6 +51,11 @@ pub(super) fn shortfall(asked: &Shortfall<'_>) -> String {
     }
     text += &view.other_kinds(kind, asked.aliases);
     text + &view.ending()
+}
+
+/// How many of so many a failure shows, where these are not all.
+fn shown_of(count: usize) -> String {
+    if count > NEAREST { format!(" (the first {NEAREST} of {count})") } else { String::new() }
 }
 
 impl View {
@@ -68,15 +72,18 @@ impl View {
         }
     }
 
-    /// When, under which seed, on which store.
-    pub(super) fn surroundings(&self) -> String {
-        let seed = self.seed.map_or_else(|| "no seed".into(), |seed| format!("seed {seed}"));
-        format!(
-            "\n  virtual time {} (start + {:?}), {seed}, store {}",
-            self.now,
-            self.now.since(self.start),
-            self.stores.join(", ")
-        )
+    /// That there is nothing of this kind; for runs, whether there is at least something to run.
+    fn nothing(&self, what: Asked, kind: &str, aliases: &[&str]) -> String {
+        let is_of = |job: &&SeenJob| job.record.kind == kind || aliases.contains(&job.record.kind.as_str());
+        let jobs: Vec<&SeenJob> = self.jobs.iter().filter(is_of).collect();
+        if what == Asked::Jobs || jobs.is_empty() {
+            return format!("\n  no job of kind {kind} was enqueued");
+        }
+        let mut text = format!("\n  no job of kind {kind} has run; enqueued{}:", shown_of(jobs.len()));
+        for job in jobs.into_iter().take(NEAREST) {
+            text += &format!("\n    {}", self.line(Some(job), None, &[]));
+        }
+        text
     }
 
     /// A job or run, and what was asked of it.
@@ -86,10 +93,15 @@ impl View {
         };
         let mut text = format!("{} {id}", self.name(id));
         if let Some(run) = run {
-            text += &format!(", attempt {} {}", run.job.attempt(), run.attempt);
+            let at = run.started.map_or_else(String::new, |at| format!(" at {}", since(self.start, at)));
+            text += &format!(", attempt {}{at} {}, job", run.job.attempt(), run.attempt);
+        } else {
+            text += ",";
         }
-        if let Some(job) = job {
-            text += &format!(", {}", if job.is_gone { "cleared away" } else { job.record.state.as_str() });
+        match job {
+            Some(job) if job.is_gone => text += &format!(" {}, gone from the store", job.record.state),
+            Some(job) => text += &format!(" {}", job.record.state),
+            None => text += " gone from the store",
         }
         for Field { name, is, wanted } in fields {
             text += &match wanted {
@@ -115,12 +127,8 @@ impl View {
         if list.is_empty() { String::new() } else { format!("\n  other kinds: {}", list.join(", ")) }
     }
 
-    /// What happened last, why it may not happen again, and how to see it again.
+    /// Where the kit stands, what happened last, and how to see it again.
     pub(crate) fn ending(&self) -> String {
-        let mut text = format!("\n{}", self.last_events);
-        for doubt in &self.doubts {
-            text += &format!("\n  not repeatable: {doubt}");
-        }
-        text + "\n  replay: " + &self.replay
+        self.standing.clone()
     }
 }

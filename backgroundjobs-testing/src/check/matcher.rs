@@ -1,5 +1,6 @@
 //! [`Matcher`]: what enqueued and ran have in common: conditions, and how many must meet them all.
 
+use std::borrow::Cow;
 use std::panic::Location;
 
 use backgroundjobs_core::JobArgs;
@@ -17,7 +18,7 @@ pub(super) struct Candidate<'a, A> {
 
 /// What one condition says of one candidate.
 pub(super) struct Field {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     /// What the candidate has.
     pub(super) is: String,
     /// What was asked for, where the candidate differs.
@@ -25,8 +26,8 @@ pub(super) struct Field {
 }
 
 impl Field {
-    pub(super) fn new(name: &'static str, is: String, wanted: String, is_met: bool) -> Self {
-        Self { name, is, wanted: (!is_met).then_some(wanted) }
+    pub(super) fn new(name: impl Into<Cow<'static, str>>, is: String, wanted: String, is_met: bool) -> Self {
+        Self { name: name.into(), is, wanted: (!is_met).then_some(wanted) }
     }
 
     /// For what is equal or not.
@@ -41,8 +42,7 @@ type Condition<'a, A> = Box<dyn Fn(&Candidate<'_, A>) -> Field + 'a>;
 /// Conditions on candidates.
 pub(super) struct Matcher<'a, A> {
     pub(super) view: &'a View,
-    /// `enqueued` or `ran`.
-    pub(super) what: &'static str,
+    pub(super) what: Asked,
     conditions: Vec<Condition<'a, A>>,
     wishes: Vec<String>,
 }
@@ -62,17 +62,36 @@ impl Count {
         }
     }
 
-    pub(super) fn text(self) -> String {
+    /// So many of a thing, in words.
+    fn of(self, thing: &str) -> String {
+        let (how, count) = match self {
+            Self::Exactly(0) => return format!("no {thing}"),
+            Self::Exactly(count) => ("exactly", count),
+            Self::AtLeast(count) => ("at least", count),
+        };
+        format!("{how} {count} {thing}{}", if count == 1 { "" } else { "s" })
+    }
+}
+
+/// What a question is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    Jobs,
+    Runs,
+}
+
+impl Asked {
+    /// What was expected, in words.
+    pub(super) fn headline(self, count: Count, kind: &str) -> String {
         match self {
-            Self::Exactly(0) => "no".into(),
-            Self::Exactly(wanted) => format!("exactly {wanted}"),
-            Self::AtLeast(wanted) => format!("at least {wanted}"),
+            Self::Jobs => format!("{} of kind {kind} to be enqueued", count.of("job")),
+            Self::Runs => format!("{} of kind {kind}", count.of("run")),
         }
     }
 }
 
 impl<'a, A: JobArgs> Matcher<'a, A> {
-    pub(super) fn new(view: &'a View, what: &'static str) -> Self {
+    pub(super) fn new(view: &'a View, what: Asked) -> Self {
         Self { view, what, conditions: Vec::new(), wishes: Vec::new() }
     }
 
@@ -84,11 +103,12 @@ impl<'a, A: JobArgs> Matcher<'a, A> {
 
     /// Adds the user's own condition on the args.
     pub(super) fn must_have(&mut self, condition: impl Fn(&A) -> bool + 'a, at: &Location<'_>) {
-        let place = format!("closure at {}:{}", at.file(), at.line());
+        let (place, name) =
+            (format!("closure at {}:{}", at.file(), at.line()), format!("closure of line {}", at.line()));
         self.must(place, move |candidate| match &candidate.args {
             Ok(args) => {
                 let is_met = condition(args);
-                Field::new("closure", is_met.to_string(), "true".into(), is_met)
+                Field::new(name.clone(), is_met.to_string(), "true".into(), is_met)
             }
             Err(error) => {
                 Field::new("args", format!("do not decode ({error})"), "args of this type".into(), false)

@@ -15,7 +15,6 @@ use backgroundjobs_core::{JobArgs, JobFilter, JobId, JobRecord, StoreErrorKind, 
 pub use self::enqueued::{AssertEnqueued, FoundJob};
 pub use self::ran::{AssertRan, FoundRun};
 use crate::TestKit;
-use crate::explore::replay;
 use crate::history::{SeenInsert, SeenRun};
 use crate::kit::{list, read};
 use crate::scheduler::Inhibitor;
@@ -71,18 +70,13 @@ pub struct KitJobs {
 
 /// What was there, and what a failure shows beside it.
 pub(crate) struct View {
-    pub(crate) now: Timestamp,
     pub(crate) start: Timestamp,
-    pub(crate) seed: Option<u64>,
-    pub(crate) stores: Vec<&'static str>,
     /// By id, so in the order in which they were made.
     pub(crate) jobs: Vec<SeenJob>,
     /// In the order of their claims.
     pub(crate) runs: Vec<SeenRun>,
-    pub(crate) last_events: String,
-    /// Why another run may differ.
-    pub(crate) doubts: Vec<String>,
-    pub(crate) replay: String,
+    /// The end of each failure's text.
+    pub(crate) standing: String,
 }
 
 /// A job as it is, or as it was last seen.
@@ -101,16 +95,14 @@ impl TestKit {
     /// # Panics
     /// When a store cannot be asked.
     pub async fn jobs(&self) -> KitJobs {
-        let (mut records, mut stores) = (Vec::new(), Vec::new());
+        let mut records = Vec::new();
         for program in self.shared().programs() {
-            stores.push(program.store.profile().name);
             match Inhibitor::over(records_of(self, &program.store)).await {
                 Ok(found) => records.extend(found),
                 Err(error) if error.kind() == StoreErrorKind::Closed => {}
                 Err(error) => panic!("the kit cannot read the jobs of the store: {error}"),
             }
         }
-        stores.dedup();
         // Several programs may share a store.
         records.sort_by_key(|record: &JobRecord| record.id);
         records.dedup_by_key(|record| record.id);
@@ -122,7 +114,10 @@ impl TestKit {
             let gone: Vec<SeenJob> = gone.map(SeenJob::gone).collect();
             let mut jobs: Vec<SeenJob> = records
                 .into_iter()
-                .map(|record| SeenJob::stored(pages.jobs.get(&record.id), record))
+                .map(|record| {
+                    let first = pages.first_claim(record.id).map(|job| job.run_at);
+                    SeenJob::stored(pages.jobs.get(&record.id), first, record)
+                })
                 .collect();
             jobs.extend(gone);
             jobs.sort_by_key(|job| job.record.id);
@@ -132,22 +127,8 @@ impl TestKit {
             Ok(index) => format!("#{}", index + 1),
             Err(_) => id.to_string(),
         };
-        let last_events = self.last_events(Some(&name));
-        let surroundings = self.shared().surroundings;
-        let report = self.scheduler().last_report();
-        KitJobs {
-            view: Arc::new(View {
-                now: self.now(),
-                start: self.shared().start,
-                seed: surroundings.seed,
-                stores,
-                runs,
-                last_events,
-                doubts: report.map(|report| report.nondeterministic).unwrap_or_default(),
-                replay: replay::command(surroundings.seed.filter(|_| surroundings.is_explored)),
-                jobs,
-            }),
-        }
+        let standing = self.standing(name);
+        KitJobs { view: Arc::new(View { start: self.shared().start, jobs, runs, standing }) }
     }
 }
 
@@ -164,9 +145,11 @@ async fn records_of(
 }
 
 impl SeenJob {
-    fn stored(seen: Option<&SeenInsert>, record: JobRecord) -> Self {
+    /// Of a job whose insert was not seen, its first claim knows when it was due first, if there was one.
+    fn stored(seen: Option<&SeenInsert>, first_due: Option<Timestamp>, record: JobRecord) -> Self {
+        let seen_due = seen.map(|seen| seen.job.run_at.instant(seen.at));
         Self {
-            due: seen.map_or(record.run_at, |seen| seen.job.run_at.instant(seen.at)),
+            due: seen_due.or(first_due).unwrap_or(record.run_at),
             is_gone: false,
             is_acknowledged: seen.is_some_and(|seen| seen.is_acknowledged),
             record,
@@ -176,7 +159,7 @@ impl SeenJob {
     fn gone(seen: &SeenInsert) -> Self {
         let mut record = JobRecord::inserted(seen.job.clone(), seen.at);
         record.state = seen.state;
-        Self { is_gone: true, ..Self::stored(Some(seen), record) }
+        Self { is_gone: true, ..Self::stored(Some(seen), None, record) }
     }
 
     fn is_of<A: JobArgs>(&self) -> bool {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use backgroundjobs_core::{JobArgs, JobId, Timestamp};
 
-use super::matcher::{Candidate, Count, Field, Matcher, terminals};
+use super::matcher::{Asked, Candidate, Count, Field, Matcher, terminals};
 use super::{View, is_kind_of};
 use crate::Attempt;
 use crate::history::SeenRun;
@@ -41,7 +41,7 @@ pub struct FoundRun<A> {
 
 impl<'a, A: JobArgs> AssertRan<'a, A> {
     pub(super) fn of(view: &'a View) -> Self {
-        Self { matcher: Matcher::new(view, "run") }
+        Self { matcher: Matcher::new(view, Asked::Runs) }
     }
 
     fn must(mut self, wish: String, condition: impl Fn(&SeenRun) -> Field + 'a) -> Self {
@@ -94,8 +94,8 @@ impl<'a, A: JobArgs> AssertRan<'a, A> {
 
     /// That ended like this.
     pub fn ended(self, ending: Attempt) -> Self {
-        self.must(format!("that {ending}"), move |run| {
-            Field::equal("it", run.attempt.to_string(), ending.to_string())
+        self.must(format!("ended {ending:?}"), move |run| {
+            Field::equal("ended", format!("{:?}", run.attempt), format!("{ending:?}"))
         })
     }
 

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use backgroundjobs_core::{JobId, JobState, Kind, Outcome, Settled, Timestamp};
 
+/// How many bytes of an error's text a list shows.
+const ERROR_BYTES: usize = 200;
+
 /// How one attempt at a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -104,7 +107,7 @@ impl Event {
             What::Enqueued { kind, .. } => format!("enqueued {kind} {job}"),
             What::Claimed { kind, node, .. } => format!("{node} claimed {kind} {job}"),
             What::Started { kind, attempt, .. } => format!("{kind} {job} started, attempt {attempt}"),
-            What::Settled { attempt, error: Some(error), .. } => format!("{job} {attempt}: {error}"),
+            What::Settled { attempt, error: Some(error), .. } => format!("{job} {attempt}: {}", brief(error)),
             What::Settled { attempt, error: None, .. } => format!("{job} {attempt}"),
             What::Recovered { state, .. } => format!("{job} was taken back and is {state}"),
             What::CancelAsked { at_once: true, .. } => format!("{job} was cancelled"),
@@ -112,8 +115,19 @@ impl Event {
             What::Requeued { .. } => format!("{job} was put back"),
             What::Node { node, what } => format!("{node} {what}"),
         };
-        let since = self.at.since(start).as_secs_f64();
-        let by = self.by.as_deref().map_or_else(String::new, |by| format!(" by {by}"));
-        format!("+{since:.3} s {what}{by}")
+        let by = self.by.as_deref().map_or_else(String::new, |by| format!(" ({by})"));
+        format!("{} {what}{by}", since(start, self.at))
     }
+}
+
+/// How long after the start of the kit, as every list of a failure shows it.
+pub(crate) fn since(start: Timestamp, at: Timestamp) -> String {
+    format!("+{:.3} s", at.since(start).as_secs_f64())
+}
+
+/// An error's text cut to what a list can show: its first line, and not all of a long one.
+pub(crate) fn brief(error: &str) -> String {
+    let line = error.lines().next().unwrap_or_default();
+    let cut = &line[..line.floor_char_boundary(ERROR_BYTES)];
+    if cut.len() < error.len() { format!("{cut} …") } else { cut.to_owned() }
 }

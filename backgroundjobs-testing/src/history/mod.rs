@@ -10,7 +10,7 @@ use backgroundjobs_core::{ClaimedJob, Clock, JobId, JobState, NewJob, Timestamp}
 use parking_lot::Mutex;
 
 pub use event::Attempt;
-pub(crate) use event::{Event, What};
+pub(crate) use event::{Event, What, brief, since};
 
 use crate::VirtualClock;
 
@@ -59,6 +59,11 @@ pub(crate) struct SeenRun {
 }
 
 impl Pages {
+    /// The job as its first claim handed it out.
+    pub(crate) fn first_claim(&self, id: JobId) -> Option<&ClaimedJob> {
+        self.run_of.get(&(id, 1)).map(|index| &self.runs[*index].job)
+    }
+
     /// The runs whose handler is at work, the first claimed first.
     pub(crate) fn running(&self) -> impl Iterator<Item = &SeenRun> {
         self.running.iter().map(|index| &self.runs[*index])

@@ -58,10 +58,10 @@ impl TestKitBuilder {
     }
 
     /// How long each store call takes on the virtual clock, drawn from this range by the seed (its start, without
-    /// one): half of it before the store does its work, half after. No time unless set; then calls are never
-    /// under way together, and no batches form.
+    /// one): half of it before the store does its work, half after. No time unless set; then nothing else falls due
+    /// while a call is under way, and batches form only of what happens at one instant.
     ///
-    /// The test's own calls take their time, too: await them inside [`TestKit::run`].
+    /// The test's own calls take time only inside [`TestKit::run`]: outside of it nothing moves the clock.
     pub const fn store_delay(mut self, delay: RangeInclusive<Duration>) -> Self {
         self.store_delay = Some(Delay { least: *delay.start(), most: *delay.end() });
         self

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CountJobs, JobCount, JobFilter, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
+    CountJobs, JobCount, JobFilter, JobRecord, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
 };
 
 use super::{KitReport, TestKit};
@@ -59,19 +59,28 @@ impl TestKit {
         let mut steps = self.scheduler.settle().await;
         loop {
             super::expect_no_panic(&steps);
-            let left = self.unfinished().await;
-            if left.is_empty() && !self.shared.settling.is_under_way() {
+            let is_done = !self.is_anything_left().await;
+            // With store delays a store knows that all is over before its workers do, who count it.
+            if is_done && !self.shared.is_settling() {
                 return self.report_since(before, steps);
             }
             let runs = self.shared.stats().since(before.jobs).claimed;
             let why = match self.clock().next_timer() {
-                None => Some("no timer is left that could bring them forward".to_owned()),
-                Some(next) if next > deadline => Some(format!("{:?} of virtual time are over", limits.span)),
-                Some(_) if runs > limits.runs => Some(format!("there were more than {} runs", limits.runs)),
+                None => Some(
+                    "no timer is left that could bring an end (a row that was put into the store by hand wakes \
+                     nobody)"
+                        .to_owned(),
+                ),
+                Some(next) if next > deadline => {
+                    Some(format!("it would take longer than {:?} (Limits::span)", limits.span))
+                }
+                Some(_) if runs > limits.runs => {
+                    Some(format!("there were more than {} runs (Limits::runs)", limits.runs))
+                }
                 Some(_) => None,
             };
             if let Some(why) = why {
-                panic!("{}", self.not_drained(&why, &left).await);
+                panic!("{}", self.not_drained(&why).await);
             }
             steps = steps.followed_by(self.scheduler.advance_to_next().await);
         }
@@ -108,68 +117,68 @@ impl TestKit {
                 return self.report_since(before, steps);
             }
             let why = match self.clock().next_timer() {
-                None => "no timer is left",
-                Some(next) if next > deadline => "virtual time is over",
+                None => "no timer is left that could bring it".to_owned(),
+                Some(next) if next > deadline => format!("nothing more happens within {limit:?}"),
                 Some(_) => {
                     steps = steps.followed_by(self.scheduler.advance_to_next().await);
                     continue;
                 }
             };
-            panic!(
-                "what run_until waits for has not come within {limit:?}: {why}\n{}",
-                self.last_events(None)
-            );
+            panic!("what run_until waits for has not come, and {why}{}", self.standing(|id| id.to_string()));
         }
     }
 
-    /// The jobs that wait or run and that somebody here might bring to an end, by queue, kind and state.
-    async fn unfinished(&self) -> Vec<JobCount> {
-        let mut left: BTreeMap<(QueueName, Kind, &'static str), JobCount> = BTreeMap::new();
+    /// Whether a job waits or runs that somebody here might bring to an end.
+    async fn is_anything_left(&self) -> bool {
         for program in self.shared.programs() {
-            let rows = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
-                Ok(Some(rows)) => rows,
-                Ok(None) => self.noted_as_unfinished(),
+            let left = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
+                Ok(Some(rows)) => rows.iter().any(|row| self.is_for_us(row.state, &row.queue, &row.kind)),
+                Ok(None) => self.is_anything_noted(),
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
             };
-            for row in rows {
-                if row.state == JobState::Running || self.is_served(&row.queue, &row.kind) {
-                    left.insert((row.queue.clone(), row.kind.clone(), row.state.as_str()), row);
-                }
+            if left {
+                return true;
             }
         }
-        left.into_values().collect()
-    }
-
-    fn is_served(&self, queue: &QueueName, kind: &Kind) -> bool {
-        let programs = self.shared.programs();
-        programs.iter().filter_map(|program| program.jobs.upgrade()).any(|jobs| jobs.serves(queue, kind))
+        false
     }
 
     /// What a store that cannot count must have, from what was seen.
-    fn noted_as_unfinished(&self) -> Vec<JobCount> {
-        self.shared.history.read(|pages| {
+    fn is_anything_noted(&self) -> bool {
+        let open = self.shared.history.read(|pages| {
             let open = pages.jobs.values().filter(|seen| !seen.state.is_final());
-            let rows = open.map(|seen| JobCount {
-                queue: seen.job.queue.clone(),
-                kind: seen.job.kind.clone(),
-                state: seen.state,
-                count: 1,
-                next_run_at: None,
-            });
-            rows.collect()
-        })
+            open.map(|seen| (seen.state, seen.job.queue.clone(), seen.job.kind.clone())).collect::<Vec<_>>()
+        });
+        open.iter().any(|(state, queue, kind)| self.is_for_us(*state, queue, kind))
     }
 
-    async fn not_drained(&self, why: &str, left: &[JobCount]) -> String {
-        let mut text = format!("the kit is not drained, and {why}; left are");
-        for row in left {
-            text += &format!("\n  {} {} of kind {} in queue {}", row.count, row.state, row.kind, row.queue);
-            if let Some(due) = row.next_run_at {
+    /// Whether such a job keeps a drain going: one that runs, wherever, and one that somebody here serves.
+    fn is_for_us(&self, state: JobState, queue: &QueueName, kind: &Kind) -> bool {
+        let programs = self.shared.programs();
+        state == JobState::Running
+            || programs
+                .iter()
+                .filter_map(|program| program.jobs.upgrade())
+                .any(|jobs| jobs.serves(queue, kind))
+    }
+
+    async fn not_drained(&self, why: &str) -> String {
+        let open = self.open_jobs(true).await;
+        let mut rows: BTreeMap<_, (u64, Timestamp)> = BTreeMap::new();
+        for job in &open {
+            let JobRecord { state, kind, queue, run_at, .. } = &job.record;
+            let row = rows.entry((kind, queue, state.as_str())).or_insert((0, *run_at));
+            *row = (row.0 + 1, row.1.min(*run_at));
+        }
+        let mut text = format!("the kit is not drained: {why}; left are");
+        for ((kind, queue, state), (count, due)) in rows {
+            text += &format!("\n  {count} {state} of kind {kind} in queue {queue}");
+            if state == JobState::Waiting.as_str() {
                 text += &format!(", the next due at {due}");
             }
         }
-        text += &self.explain(&self.open_jobs(true).await).await;
-        text + "\n" + &self.last_events(None)
+        text += &self.explain(&open).await;
+        text + &self.standing(|id| id.to_string())
     }
 }
 

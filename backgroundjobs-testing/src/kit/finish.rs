@@ -1,6 +1,6 @@
 //! The end of a test: nothing may be left that nobody will ever run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,6 +11,7 @@ use backgroundjobs_core::{
 
 use super::TestKit;
 use super::shared::Program;
+use crate::explore::replay;
 use crate::scheduler::Inhibitor;
 
 /// How many jobs are listed, or read, at a time.
@@ -24,7 +25,7 @@ const LAST_EVENTS: usize = 10;
 
 /// A job that waits or runs.
 pub(super) struct OpenJob {
-    record: JobRecord,
+    pub(super) record: JobRecord,
     served: bool,
     /// The programs whose store has it.
     seen_by: Vec<Arc<BackgroundJobs>>,
@@ -44,16 +45,15 @@ impl TestKit {
         if stranded.is_empty() {
             return;
         }
-        let jobs = if stranded.len() == 1 {
-            "1 job is left".into()
-        } else {
-            format!("{} jobs are left", stranded.len())
+        let count = match stranded.len() {
+            1 => "1 job is".to_owned(),
+            count => format!("{count} jobs are"),
         };
-        // Before the kit moves for the explanations.
-        let events = self.last_events(None);
         panic!(
-            "{jobs} that nobody could ever run{}\n{events}\nif the test means to leave them, end it with kit.abandon()",
-            self.explain(&stranded).await
+            "{count} left that nobody could ever run{}\n  if the test means to leave them, end it with \
+             kit.abandon(){}",
+            self.explain(&stranded).await,
+            self.standing(|id| id.to_string())
         );
     }
 
@@ -111,8 +111,7 @@ impl TestKit {
     async fn explain_one(&self, job: &OpenJob) -> String {
         let mut told: Option<Explanation> = None;
         for jobs in &job.seen_by {
-            // Its calls may take virtual time.
-            let Ok(explanation) = self.run(jobs.explain(job.record.id)).await else { continue };
+            let Ok(explanation) = jobs.explain(job.record.id).await else { continue };
             let would_run = explanation
                 .reasons
                 .iter()
@@ -136,23 +135,35 @@ impl TestKit {
         )
     }
 
-    /// What happened last, for the text of a failure.
-    pub(crate) fn last_events(&self, name: Option<&dyn Fn(JobId) -> String>) -> String {
-        let start = self.shared.start;
-        let plain = |id: JobId| id.to_string();
-        let name = name.unwrap_or(&plain);
-        self.shared.history.read(|pages| {
+    /// The end of each failure's text: where the kit stands, what happened last, why it may not happen again, and
+    /// how to see it again.
+    pub(crate) fn standing(&self, name: impl Fn(JobId) -> String) -> String {
+        let (shared, now) = (self.shared(), self.now());
+        let seed = shared.surroundings.seed.map_or_else(|| "no seed".into(), |seed| format!("seed {seed}"));
+        let stores: BTreeSet<&str> =
+            shared.programs().iter().map(|program| program.store.profile().name).collect();
+        let stores = if stores.is_empty() {
+            "no store".to_owned()
+        } else {
+            format!("store {}", Vec::from_iter(stores).join(", "))
+        };
+        let mut text =
+            format!("\n  virtual time {now} (start + {:?}), {seed}, {stores}", now.since(shared.start));
+        text += "\n  last events:";
+        shared.history.read(|pages| {
             let first = pages.events.len().saturating_sub(LAST_EVENTS);
-            let lines: Vec<String> = pages.events[first..]
-                .iter()
-                .map(|event| format!("\n    {}", event.text(start, name)))
-                .collect();
-            let now = self.now();
-            format!(
-                "  at virtual {now}; last events:{}",
-                if lines.is_empty() { " none".into() } else { lines.concat() }
-            )
-        })
+            for event in &pages.events[first..] {
+                text += &format!("\n    {}", event.text(shared.start, &name));
+            }
+            if pages.events.is_empty() {
+                text += " none";
+            }
+        });
+        for doubt in self.scheduler.doubts() {
+            text += &format!("\n  not repeatable: {doubt}");
+        }
+        let seed = shared.surroundings.seed.filter(|_| shared.surroundings.is_explored);
+        text + "\n  replay: " + &replay::command(seed)
     }
 }
 

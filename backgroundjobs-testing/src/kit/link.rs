@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::life::Life;
 use crate::VirtualClock;
+use crate::current;
 use crate::history::History;
 
 /// How long a store call takes on the virtual clock: half of it on the way there, half on the way back.
@@ -29,31 +30,16 @@ pub(crate) struct Link {
     chance: Option<Arc<Mutex<Rng>>>,
     life: Arc<Life>,
     history: History,
-    settling: Settling,
+    /// How many calls of the kit's programs that settle runs are under way.
+    settling: Arc<AtomicUsize>,
 }
 
-/// How many settle calls are under way, over all processes of a kit.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settling(Arc<AtomicUsize>);
+/// A call that settles runs, from its start until its answer is there or nobody waits for it any more.
+pub(crate) struct Settling<'a>(&'a AtomicUsize);
 
-impl Settling {
-    /// One is under way until the answer is dropped.
-    fn begin(&self) -> SettleUnderWay {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        SettleUnderWay(self.clone())
-    }
-
-    /// Whether one is under way: then the store may know of an end that its worker has not counted yet.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
-}
-
-pub(crate) struct SettleUnderWay(Settling);
-
-impl Drop for SettleUnderWay {
+impl Drop for Settling<'_> {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -64,18 +50,19 @@ impl Link {
         chance: Option<Arc<Mutex<Rng>>>,
         life: Arc<Life>,
         history: History,
-        settling: Settling,
+        settling: Arc<AtomicUsize>,
     ) -> Self {
         Self { clock, delay, chance, life, history, settling }
     }
 
-    pub(crate) const fn history(&self) -> &History {
-        &self.history
+    /// A call that settles runs begins.
+    pub(crate) fn settling(&self) -> Settling<'_> {
+        self.settling.fetch_add(1, Ordering::SeqCst);
+        Settling(&self.settling)
     }
 
-    /// A settle call begins; it ends when the answer is dropped.
-    pub(crate) fn settle_begins(&self) -> SettleUnderWay {
-        self.settling.begin()
+    pub(crate) const fn history(&self) -> &History {
+        &self.history
     }
 
     pub(crate) fn node(&self) -> &Arc<str> {
@@ -109,6 +96,8 @@ impl Link {
     }
 
     fn draw_half(&self) -> Option<Duration> {
+        // Outside every task, between two verbs, nobody moves the clock: a call that waited for it never came back.
+        current::owner()?;
         let Delay { least, most } = self.delay?;
         let spread = most.saturating_sub(least);
         let drawn = match &self.chance {

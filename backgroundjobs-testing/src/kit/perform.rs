@@ -1,5 +1,6 @@
 //! One run of one handler, without a store.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -83,21 +84,22 @@ impl<'a, A: JobArgs> IntoFuture for Perform<'a, A> {
         let Self { kit, draft, attempt, .. } = self;
         Box::pin(async move {
             let from = kit.now();
-            let mut refusal = None;
+            let mut known = BTreeSet::new();
             for program in kit.shared.programs() {
                 let Some(jobs) = program.jobs.upgrade() else { continue };
                 match kit.run(jobs.perform(draft.clone(), attempt)).await {
                     Ok(outcome) => return Performed { outcome, from, to: kit.now() },
-                    Err(error @ EnqueueError::UnknownKind { .. }) => refusal = Some(error),
+                    Err(EnqueueError::UnknownKind { known: more, .. }) => known.extend(more),
                     Err(error) => panic!("{} cannot be performed: {error}", A::KIND),
                 }
             }
-            match refusal {
-                Some(error) => panic!("{} cannot be performed: {error}", A::KIND),
-                None => {
-                    panic!("the kit has no program that could perform {}: call kit.build(..) before", A::KIND)
-                }
-            }
+            let known = Vec::from_iter(known).join(", ");
+            panic!(
+                "{} cannot be performed: no program of this kit has a handler for it (known: {}); register one in \
+                 what kit.build(..) or kit.start(..) is given",
+                A::KIND,
+                if known.is_empty() { "none" } else { &known }
+            );
         })
     }
 }

@@ -1,6 +1,7 @@
 //! What a kit and its processes share.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use backgroundjobs_core::{BackgroundJobs, Builder, Clock, Env, JobStats, JobStore, Timestamp};
@@ -9,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::crash_plan::CrashPlan;
 use super::life::{Life, LifeHooks};
-use super::link::{Delay, Link, Settling};
+use super::link::{Delay, Link};
 use super::node::NodeInner;
 use super::store::KitStore;
 use crate::clock::SkewedClock;
@@ -38,7 +39,7 @@ pub(crate) struct KitShared {
     /// The process of programs that no node was made for.
     unnamed: Arc<Life>,
     chance: Option<Arc<Mutex<Rng>>>,
-    pub(crate) settling: Settling,
+    settling: Arc<AtomicUsize>,
     programs: Mutex<Vec<Program>>,
     /// What programs had done that are gone.
     gone: Mutex<JobStats>,
@@ -64,7 +65,7 @@ impl KitShared {
             // Apart from what decides the order, so that a delay does not change it.
             chance: surroundings.seed.map(|seed| Arc::new(Mutex::new(Rng::with_seed(!seed)))),
             surroundings,
-            settling: Settling::default(),
+            settling: Arc::default(),
             programs: Mutex::default(),
             gone: Mutex::default(),
             nodes: Mutex::default(),
@@ -139,6 +140,11 @@ impl KitShared {
     /// Whether programs that no node was made for reach their stores.
     pub(crate) fn cut_off(&self, cut_off: bool) {
         self.unnamed.cut_off(cut_off);
+    }
+
+    /// Whether a store is being told how runs ended, or its answer is on its way.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.settling.load(Ordering::SeqCst) > 0
     }
 
     pub(crate) fn programs(&self) -> Vec<Program> {

@@ -88,7 +88,7 @@ impl JobStore for KitStore {
     }
 
     async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
-        let _under_way = self.link.settle_begins();
+        let _settling = self.link.settling();
         let note = |reply: &SettledJobs| self.link.history().settled(request, reply);
         self.call(StoreOperation::Settle, self.inner.settle(request), note).await
     }

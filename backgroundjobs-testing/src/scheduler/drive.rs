@@ -123,6 +123,7 @@ impl Drop for Drive {
         let to = self.shared.clock.now();
         let mut state = self.shared.state.lock();
         state.last = state.drive.take().map(|report| Report { to, next_timer, ..report });
+        state.keep_doubts();
         drop(state);
         self.shared.verb_ends();
     }

@@ -202,6 +202,11 @@ impl StepScheduler {
         self.shared.state.lock().last.clone()
     }
 
+    /// Why another run may differ, from every verb so far.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        self.shared.state.lock().doubts.clone()
+    }
+
     /// Everything that happened so far: tasks spawned, ended, aborted and panicked, timers, who was chosen
     /// where there was a choice, the runtime's checkpoints, and what was logged.
     #[must_use]

@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) drive: Option<Report>,
     /// What the last verb saw.
     pub(super) last: Option<Report>,
+    /// Why another run may differ, from every verb so far.
+    pub(super) doubts: Vec<String>,
     /// The tick of the latest grant or timer.
     pub(super) progress: u64,
     /// The scheduler is gone; nothing is started any more.
@@ -76,6 +78,7 @@ impl State {
             chance,
             drive: None,
             last: None,
+            doubts: Vec::new(),
             progress: 0,
             closed: false,
         }
@@ -225,6 +228,16 @@ impl State {
 
     pub(super) fn note_nondeterminism(&mut self, reason: String) {
         note(&mut self.drive, reason);
+    }
+
+    /// The last verb is over: what made it unrepeatable makes all that follows so.
+    pub(super) fn keep_doubts(&mut self) {
+        let Some(report) = &self.last else { return };
+        for reason in &report.nondeterministic {
+            if !self.doubts.contains(reason) {
+                self.doubts.push(reason.clone());
+            }
+        }
     }
 
     pub(super) fn note_panic(&mut self, task: &str, message: String) {
