@@ -6,6 +6,7 @@ mod gate;
 mod process;
 mod small_example;
 mod tidy;
+mod unit_test_a_job;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
