@@ -61,7 +61,8 @@ impl TestKitBuilder {
     /// one): half of it before the store does its work, half after. No time unless set; then calls are never
     /// under way together, and no batches form.
     ///
-    /// The test's own calls take their time, too: await them inside [`TestKit::run`].
+    /// The test's own calls of managers take their time, too: await them inside [`TestKit::run`]. What the kit asks
+    /// itself, as when it starts a program, lets that time pass.
     pub const fn store_delay(mut self, delay: RangeInclusive<Duration>) -> Self {
         self.store_delay = Some(Delay { least: *delay.start(), most: *delay.end() });
         self

@@ -76,7 +76,9 @@ impl TestKit {
                         || jobs.leaves_to_others(&record.queue, &record.kind)
                 });
                 let why = match &jobs {
-                    Some(jobs) => jobs.explain(record.id).await.ok().map(|why| why.to_string()),
+                    Some(jobs) => {
+                        self.shared.ask(jobs.explain(record.id)).await.ok().map(|why| why.to_string())
+                    }
                     None => None,
                 };
                 let known = open.entry(record.id).or_default();

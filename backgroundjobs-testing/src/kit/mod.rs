@@ -130,7 +130,7 @@ impl TestKit {
     /// With the error's text when they cannot be built or started.
     pub async fn start(&self, builder: Builder) -> Arc<BackgroundJobs> {
         let jobs = self.build(builder);
-        jobs.start().await.unwrap_or_else(|error| panic!("{error}"));
+        self.shared.ask(jobs.start()).await.unwrap_or_else(|error| panic!("{error}"));
         jobs
     }
 

@@ -179,7 +179,7 @@ impl NodeInner {
         let env = kit.env_of(&life, self.skew, seed_of(kit.surroundings.seed, &self.name, count));
         let jobs = kit.build_in((self.make)(), env, &life);
         let manager = jobs.manager();
-        jobs.start().await.unwrap_or_else(|error| panic!("{error}"));
+        kit.ask(jobs.start()).await.unwrap_or_else(|error| panic!("{error}"));
         *self.process.lock() = Some(Process { life, jobs: Some(jobs), manager });
     }
 

@@ -139,6 +139,15 @@ impl KitShared {
         self.unnamed.cut_off(cut_off);
     }
 
+    /// Awaits what the kit itself asks of a program. Where store calls take time it lets that pass, unless a verb
+    /// at work does so already.
+    pub(crate) async fn ask<F: Future>(&self, future: F) -> F::Output {
+        if self.surroundings.store_delay.is_none() || self.steps.current_task().is_some() {
+            return future.await;
+        }
+        self.steps.run(future).await
+    }
+
     pub(crate) fn programs(&self) -> Vec<Program> {
         self.programs.lock().clone()
     }

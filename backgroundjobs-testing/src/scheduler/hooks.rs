@@ -9,6 +9,7 @@ use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, Outs
 use tokio::task::coop::unconstrained;
 
 use super::guards::StepGuard;
+use super::run;
 use super::shared::Shared;
 use super::tasks::By;
 use super::trace::checkpoint_text;
@@ -32,6 +33,11 @@ impl Steps {
     /// Ends this task.
     pub(crate) fn abort(&self, id: u64) {
         self.0.abort(id);
+    }
+
+    /// Runs `future` to its end, as [`StepScheduler::run`](super::StepScheduler::run) does.
+    pub(crate) async fn run<F: Future>(&self, future: F) -> F::Output {
+        run::run(&self.0, future).await
     }
 
     /// The task that this thread polls.
