@@ -50,7 +50,7 @@ pub(super) fn shortfall(asked: &Shortfall<'_>) -> String {
     for (job, run, fields) in rest.into_iter().take(NEAREST) {
         text += &format!("\n    {}", view.line(*job, *run, fields));
     }
-    text += &view.other_kinds(*kind, asked.aliases);
+    text += &view.other_kinds(kind, asked.aliases);
     text + &view.ending()
 }
 

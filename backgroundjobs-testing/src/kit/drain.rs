@@ -206,7 +206,6 @@ impl Program {
 
 impl Report {
     /// Both together: this one, then the other.
-    #[must_use]
     pub(crate) fn followed_by(mut self, next: Self) -> Self {
         self.to = next.to;
         self.next_timer = next.next_timer;
