@@ -146,12 +146,11 @@ impl State {
     /// Goes on without the guards that were waited for long enough at `tick`, if anybody gains by it: a task that
     /// is ready, or one that sleeps and does more than keep house.
     pub(super) fn lose_patience(&mut self, tick: u64, patience: &Patience, work_sleeps: bool) {
-        let given_up = match (self.tasks.nobody_waits(), work_sleeps) {
-            (false, _) => GivenUp::ForOthers,
-            (true, true) => GivenUp::ForTime,
-            // Nothing could happen without them. If nothing ever does, that is the watchdog's business.
-            (true, false) => return,
-        };
+        let nobody_waits = self.tasks.nobody_waits();
+        let given_up = if nobody_waits { GivenUp::ForTime } else { GivenUp::ForOthers };
+        // Nothing could happen without them. If nothing ever does, that is the watchdog's business; a thread's
+        // patience is set for one that hangs, so it holds here, too.
+        let only_threads = nobody_waits && !work_sleeps;
         let tasks = &self.tasks;
         if self.guards.holders().into_iter().flatten().any(|id| tasks.is_queued(id)) {
             // Its answer has come, perhaps in this very moment.
@@ -159,7 +158,8 @@ impl State {
         }
         for guard in self.guards.iter_mut().filter(|guard| guard.counts() && guard.waits()) {
             let limit = patience.with(guard);
-            if tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
+            let is_spared = only_threads && !guard.waits_for_busy_thread();
+            if is_spared || tick.saturating_sub(guard.since_tick) < real_time::ticks(limit) {
                 continue;
             }
             guard.given_up = given_up;
