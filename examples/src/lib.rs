@@ -45,6 +45,10 @@ mod first_job {}
 mod handlers {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/testing.md")]
+mod testing {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/coming-from-dotnet.md")]
 mod coming_from_dotnet {}
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::{bench, examples, process, small_example, tidy};
+use crate::{bench, examples, process, small_example, tidy, unit_test_a_job};
 
 struct Step {
     name: &'static str,
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "tidy", action: Action::Check(tidy::run) },
     Step { name: "small example stays small", action: Action::Check(small_example::run) },
     Step { name: "examples", action: Action::Check(examples::run) },
+    Step { name: "unit_test_a_job", action: Action::Check(unit_test_a_job::run) },
     Step { name: "benchmarks run", action: Action::Cargo(bench::SMOKE) },
 ];
 

@@ -7,6 +7,7 @@ mod process;
 mod seam;
 mod small_example;
 mod tidy;
+mod unit_test_a_job;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -27,7 +27,8 @@ pub struct Exploration {
 
 /// Runs a scenario once for each seed, each on a kit of its own, so that every order that is legal gets its turn:
 /// who of several ready tasks goes first, which of several timers of one instant fires first, and what the kit
-/// draws at random. The scenario asserts as any test does; the kit is [finished](TestKit::finish) after it.
+/// draws at random. Before and after each run and each store call, others may go first, as with threads. The
+/// scenario asserts as any test does; the kit is [finished](TestKit::finish) after it.
 ///
 /// The first seed is run twice, and must go the same way both times. A seed that fails is run again to see whether
 /// it fails in the same way, and the failure says how to run that seed alone: with the environment variable

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
 use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
 use parking_lot::Mutex;
@@ -80,6 +82,8 @@ pub(crate) struct LifeHooks {
     pub(crate) life: Arc<Life>,
     pub(crate) history: History,
     pub(crate) plan: Arc<CrashPlan>,
+    /// Other tasks may go on wherever this process comes to a point: what two threads do by chance.
+    pub(crate) is_explored: bool,
 }
 
 impl Hooks for LifeHooks {
@@ -109,19 +113,49 @@ impl Hooks for LifeHooks {
     }
 
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {
-        self.steps.trace_checkpoint(&at);
-        match &at {
-            Checkpoint::BeforeRun { id, generation, .. } => self.history.started(*id, *generation),
-            Checkpoint::AfterRun { id, generation, .. } => self.history.ended(*id, *generation),
-            _ => {}
+        let task = self.steps.current_task();
+        if self.is_explored && task.is_some() {
+            let (steps, history) = (self.steps.clone(), self.history.clone());
+            return Box::pin(async move {
+                // What is about to happen has not happened yet when others go first.
+                if matches!(at, Checkpoint::AfterRun { .. } | Checkpoint::AfterStore(_)) {
+                    note(&at, &steps, &history);
+                    let_others_go_first().await;
+                } else {
+                    let_others_go_first().await;
+                    note(&at, &steps, &history);
+                }
+            });
         }
+        note(&at, &self.steps, &self.history);
         // The test itself calls through managers too, and is no process that could crash.
-        let in_it = self.steps.current_task().is_some_and(|task| self.life.has(task));
-        if in_it && self.plan.is_reached(&at, &self.life) {
+        if task.is_some_and(|task| self.life.has(task)) && self.plan.is_reached(&at, &self.life) {
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(()))
     }
+}
+
+fn note(at: &Checkpoint, steps: &Steps, history: &History) {
+    steps.trace_checkpoint(at);
+    match at {
+        Checkpoint::BeforeRun { id, generation, .. } => history.started(*id, *generation),
+        Checkpoint::AfterRun { id, generation, .. } => history.ended(*id, *generation),
+        _ => {}
+    }
+}
+
+/// Is ready when it is polled again, which is for the scheduler to decide.
+async fn let_others_go_first() {
+    let mut is_again = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut is_again, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl fmt::Debug for LifeHooks {

@@ -87,6 +87,7 @@ impl KitShared {
             life: life.clone(),
             history: self.history.clone(),
             plan: self.plan.clone(),
+            is_explored: self.surroundings.is_explored,
         };
         Env::builder().clock(clock).hooks(Arc::new(hooks)).seed(seed).jitter(self.surroundings.jitter).build()
     }

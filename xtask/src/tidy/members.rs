@@ -31,7 +31,7 @@ pub(super) fn check(tree: &Tree) -> Findings {
     for (name, file) in &manifests {
         check_direction(name, file, &workspace, &mut findings);
         check_settings(file, &mut findings);
-        check_unit_tests(file, tree, &workspace, &mut findings);
+        check_unit_tests(name, file, tree, &manifests, &mut findings);
     }
     findings
 }
@@ -67,12 +67,18 @@ fn check_settings(file: &File, findings: &mut Findings) {
 }
 
 /// A crate's unit tests must not use a crate that depends on it: they would see two copies of its types.
-fn check_unit_tests(file: &File, tree: &Tree, workspace: &[&str], findings: &mut Findings) {
+fn check_unit_tests(
+    package: &str,
+    file: &File,
+    tree: &Tree,
+    manifests: &[(&str, &File)],
+    findings: &mut Findings,
+) {
     let source = format!("{}/src/", file.directory());
     let only_for_tests: Vec<&str> = manifest::dev_dependencies(&file.text)
         .iter()
         .map(|dependency| dependency.name)
-        .filter(|name| workspace.contains(name))
+        .filter(|name| depends_on(name, package, manifests))
         .collect();
     for (file, rust) in tree.rust_files().filter(|(file, _)| file.path.starts_with(&source)) {
         for (index, line) in rust.code.lines().enumerate() {
@@ -85,6 +91,13 @@ fn check_unit_tests(file: &File, tree: &Tree, workspace: &[&str], findings: &mut
             }
         }
     }
+}
+
+/// Whether the first crate of the workspace needs the second to run, itself or through others.
+fn depends_on(name: &str, needed: &str, manifests: &[(&str, &File)]) -> bool {
+    let Some((_, file)) = manifests.iter().find(|(listed, _)| *listed == name) else { return false };
+    let mut direct = manifest::dependencies(&file.text).into_iter();
+    direct.any(|dependency| dependency.name == needed || depends_on(dependency.name, needed, manifests))
 }
 
 /// The name in `[package]`; a manifest that only describes the workspace has none.
@@ -140,14 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn the_test_kit_stays_out_of_unit_tests() {
-        let testing = member("backgroundjobs-testing", "");
-        let core =
-            member("backgroundjobs-core", "[dev-dependencies]\nbackgroundjobs-testing.workspace = true\n");
+    fn the_test_kit_stays_out_of_unit_tests_of_the_crates_that_it_depends_on() {
+        let needs = |what: &str| format!("[dependencies]\n{what}.workspace = true\n");
+        let tested = "[dev-dependencies]\nbackgroundjobs-testing.workspace = true\n";
+        let testing = member("backgroundjobs-testing", &needs("backgroundjobs-memory"));
+        let memory = member("backgroundjobs-memory", &needs("backgroundjobs-core"));
+        let (core, examples) = (member("backgroundjobs-core", tested), member("examples", tested));
         let used = "//! See backgroundjobs_testing.\nuse backgroundjobs_testing::Kit;\n";
         let inside = File::new("backgroundjobs-core/src/lib.rs", used);
         let beside = File::new("backgroundjobs-core/tests/kit.rs", used);
-        let found = messages(vec![testing, core, inside, beside]);
+        let example = File::new("examples/src/bin/web/unit_test_a_job.rs", used);
+        let found = messages(vec![testing, memory, core, examples, inside, beside, example]);
         assert_eq!(found.len(), 1);
         assert!(found[0].starts_with("backgroundjobs-core/src/lib.rs:2: "), "{found:?}");
     }

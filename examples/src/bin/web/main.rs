@@ -1,13 +1,17 @@
 //! A web service that answers at once and works later: `web [--listen ADDR]`, 127.0.0.1:3000 unless given.
 //!
 //! - `POST /users` with `{"name": "masa"}` enqueues a job, through a manager that is handed to the handler.
-//! - `POST /users/static` does the same, through the manager that was installed for the whole program.
+//! - `POST /users/later` does the same, but the job is not due before three seconds have passed.
+//! - `POST /users/static` does the same as the first, through the manager that was installed for the whole program.
 //! - `GET /jobs/{id}` says how a job stands.
 //! - `GET /users` says who was registered, and how often.
 //!
-//! SIGTERM and Ctrl-C end it in good order.
+//! SIGTERM and Ctrl-C end it in good order. Its tests, on a clock that they move themselves, are in
+//! `unit_test_a_job.rs`: `cargo test -p examples --features web unit_test_a_job`.
 
 mod refusal;
+#[cfg(test)]
+mod unit_test_a_job;
 
 use std::collections::BTreeMap;
 use std::future::IntoFuture;
@@ -23,7 +27,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{Enqueued, JobId};
+use backgroundjobs_core::{Builder, Enqueued, JobId};
 use backgroundjobs_memory::prelude::*;
 use parking_lot::Mutex;
 use refusal::Refusal;
@@ -33,6 +37,9 @@ use tokio::sync::Notify;
 
 /// What requests and jobs under way are given, one after the other, before the program ends without them.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How much later `POST /users/later` is.
+const LATER: Duration = Duration::from_secs(3);
 
 /// The args of the job, and the body of the request: one shape for both is enough here.
 #[derive(Serialize, Deserialize)]
@@ -52,6 +59,11 @@ async fn register(users: Users, user: RegisterUser, _: JobContext) -> JobResult 
     Ok(())
 }
 
+/// Everything that this program's jobs are. The tests build the same.
+fn background_jobs(users: Users) -> Builder {
+    BackgroundJobs::builder(|options| options.use_in_memory()).register_fn_with(users, register)
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     match run().await {
@@ -66,9 +78,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(address(std::env::args().skip(1))?).await?;
     let users = Users::default();
-    let jobs = BackgroundJobs::builder(|options| options.use_in_memory())
-        .register_fn_with(users.clone(), register)
-        .build()?;
+    let jobs = background_jobs(users.clone()).build()?;
     jobs.install()?;
     jobs.start().await?;
 
@@ -84,6 +94,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
 fn routes(manager: Arc<dyn JobManager>, users: Users) -> Router {
     Router::new()
         .route("/users", get(registered).with_state(users).post(enqueue))
+        .route("/users/later", post(enqueue_later))
         .route("/users/static", post(enqueue_static))
         .route("/jobs/{id}", get(job))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
@@ -110,6 +121,14 @@ async fn enqueue(
 ) -> Result<(StatusCode, Json<Accepted>), Refusal> {
     let Json(user) = body?;
     Ok(accepted(manager.enqueue(user).await?))
+}
+
+async fn enqueue_later(
+    State(manager): State<Arc<dyn JobManager>>,
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<(StatusCode, Json<Accepted>), Refusal> {
+    let Json(user) = body?;
+    Ok(accepted(manager.enqueue_in(user, LATER).await?))
 }
 
 /// Code that is called from far away may not be given a manager: this one is found wherever it runs.

@@ -81,6 +81,7 @@ pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
         ("POST", "/users/static", Some("masa"), 400, "JSON"),
         ("POST", "/users", Some("{\"nom\": \"masa\"}"), 422, "name"),
         ("POST", "/users/static", Some("[1]"), 422, "expected a string"),
+        ("POST", "/users/later", Some("{\"nom\": \"masa\"}"), 422, "name"),
         ("POST", "/users", None, 415, "Content-Type"),
         ("POST", "/users", Some(&too_long), 413, "bytes"),
         ("GET", "/jobs/1", None, 400, "not a job id"),
@@ -89,6 +90,7 @@ pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
         ("POST", &strange_job, Some("{}"), 405, "method"),
         ("DELETE", "/users", None, 405, "method"),
         ("GET", "/users/static", None, 405, "method"),
+        ("GET", "/users/later", None, 405, "method"),
         ("GET", "/", None, 404, "path"),
         ("POST", "/user", Some("{\"name\": \"masa\"}"), 404, "path"),
     ];
