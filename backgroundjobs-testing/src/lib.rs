@@ -11,6 +11,7 @@
 
 pub mod conformance;
 
+mod caught;
 mod check;
 mod clock;
 mod current;

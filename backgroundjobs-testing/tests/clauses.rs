@@ -11,13 +11,11 @@ const CONTRACT: [&str; 3] = [
 ];
 
 /// Clauses that no check of one fresh store can show.
-const BEYOND: [(&str, &str); 6] = [
+const BEYOND: [(&str, &str); 4] = [
     ("C-8", "a matter of cost: measured, not checked"),
     ("F-5", "shown by the limits of C-3, V-4, P-2 and N-5"),
-    ("F-6", "takes a second handle on the same data"),
     ("W-2", "takes a second process"),
     ("W-3", "takes a second process"),
-    ("W-1", "its second half takes a second handle; the first is checked"),
 ];
 
 /// The numbers that stand in bold: `**C-4**`, `**S-1 Fenced.**`.

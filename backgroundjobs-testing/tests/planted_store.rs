@@ -6,8 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use backgroundjobs_core::JobStore;
-use backgroundjobs_testing::conformance::{CHECKS, Check, StoreFixture, Verdict};
+use backgroundjobs_testing::conformance::{CHECKS, Capability, Check, FreshStore, StoreUnderTest, Verdict};
 use planted::{Fault, PlantedStore};
 
 /// Each fault, and checks that must fail because of it.
@@ -49,19 +48,24 @@ const CAUGHT_BY: &[(Fault, &[&str])] = &[
 struct Planted(Fault);
 
 #[async_trait]
-impl StoreFixture for Planted {
-    async fn fresh(&self) -> Arc<dyn JobStore> {
-        Arc::new(PlantedStore::new(self.0))
+impl StoreUnderTest for Planted {
+    async fn fresh(&self) -> FreshStore {
+        FreshStore::new(PlantedStore::new(self.0))
     }
 }
 
 /// Runs one check on a runtime of its own; the message if it fails.
 fn failure(check: &Check, fault: Fault) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let run = || runtime.block_on(check.run(&Planted(fault)));
+    let run = || runtime.block_on(check.run(&(Arc::new(Planted(fault)) as Arc<dyn StoreUnderTest>)));
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(verdict) => {
-            assert_eq!(verdict, Verdict::Passed, "{}", check.name());
+            let is_shown = verdict == Verdict::Passed
+                || check
+                    .needs()
+                    .iter()
+                    .any(|need| *need != Capability::Inspect && *need != Capability::Control);
+            assert!(is_shown, "{}: {verdict:?}", check.name());
             None
         }
         Err(panic) => Some(*panic.downcast::<String>().expect("a message")),

@@ -3,20 +3,17 @@
 #[path = "../src/bin/custom_store/store.rs"]
 mod store;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use backgroundjobs_core::JobStore;
-use backgroundjobs_testing::conformance::StoreFixture;
+use backgroundjobs_testing::conformance::{FreshStore, StoreUnderTest};
 use store::MapStore;
 
-struct Fixture;
+struct Map;
 
 #[async_trait]
-impl StoreFixture for Fixture {
-    async fn fresh(&self) -> Arc<dyn JobStore> {
-        Arc::new(MapStore::new())
+impl StoreUnderTest for Map {
+    async fn fresh(&self) -> FreshStore {
+        FreshStore::new(MapStore::new())
     }
 }
 
-backgroundjobs_testing::store_conformance!(Fixture);
+backgroundjobs_testing::store_conformance!(Map);

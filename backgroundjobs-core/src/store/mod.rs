@@ -6,6 +6,7 @@ mod error;
 mod insert;
 mod inspect;
 mod lease;
+mod pointer;
 mod prune;
 mod settle;
 mod wake;
@@ -102,7 +103,6 @@ use crate::{JobId, JobRecord};
     message = "`{Self}` is not a store of jobs: it lacks `impl JobStore`",
     label = "does not implement `JobStore`",
     note = "for jobs in memory write `options.use_in_memory()`, of the crate `backgroundjobs-memory`",
-    note = "an `Arc` of a store is given to `use_shared_store` instead of `use_store`",
     note = "for a store of your own write `#[async_trait::async_trait] impl JobStore for YourStore`; its docs are the contract"
 )]
 #[async_trait]
@@ -122,6 +122,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Lets go of connections. What was stored stays (of a store that lasts).
     ///
     /// - **L-2** Calling it again is harmless.
+    /// - **L-3** Opened again, a store that lasts has everything as it was: jobs, leases, keys, pauses, and what it
+    ///   answers to a claim that is repeated.
     ///
     /// # Errors
     /// What went wrong on the way; the store is closed all the same.

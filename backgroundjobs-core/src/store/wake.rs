@@ -67,6 +67,12 @@ impl WakeHub {
         Self::default()
     }
 
+    /// Whether this is a handle on the same hub.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// `worker` hears every change from now on, for as long as it lives.
     pub(crate) fn join(&self, worker: Weak<dyn LocalWorker>) {
         let mut workers = self.inner.workers.write();

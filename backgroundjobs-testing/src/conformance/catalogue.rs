@@ -1,9 +1,8 @@
 //! The one list of all checks; the table, the tests and the names come from it.
 
-use super::context::Context;
 use super::{
-    Capability, Check, cancel, claim, control, data, failures, insert, inspect, keys, lease, lifecycle,
-    next_due, prune, race, recover, repeat, requeue, settle, time,
+    Capability, Check, cancel, claim, control, data, failures, handles, insert, inspect, keys, lease,
+    lifecycle, next_due, own, prune, race, recover, repeat, requeue, settle, time,
 };
 
 /// Hands every check to the macro that is named: `theme { name [clauses] [needs]; … } …`.
@@ -147,6 +146,16 @@ macro_rules! each_conformance_check {
                 paging_is_stable_under_inserts ["N-4"] [Inspect];
                 names_queues_with_jobs ["N-6"] [Inspect];
             }
+            handles {
+                see_each_other ["F-6"] [SecondHandle];
+                share_a_hub ["W-1"] [SecondHandle];
+                claim_each_job_once ["C-1" "F-6"] [SecondHandle];
+                keep_everything ["L-3"] [Reopen];
+            }
+            own {
+                its_clock_decides ["T-1" "T-2"] [OwnClock];
+                keys_and_ages_go_by_its_clock ["T-1" "U-1" "P-1"] [OwnClock];
+            }
             control {
                 a_paused_queue_hands_out_nothing ["C-2" "C-6" "O-6"] [Control];
                 a_queue_without_jobs_can_be_paused ["O-5" "O-6"] [Control];
@@ -174,12 +183,7 @@ macro_rules! table {
                 name: concat!(stringify!($theme), "::", stringify!($name)),
                 clauses: &[$($clause),+],
                 needs: &[$(Capability::$need),*],
-                body: |store| {
-                    Box::pin(async move {
-                        let cx = Context::new(store);
-                        $theme::$name(&cx).await;
-                    })
-                },
+                body: |cx| Box::pin(async move { $theme::$name(&cx).await }),
             },
         )+)+];
     };

@@ -17,6 +17,8 @@ use backgroundjobs_core::{
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
+use super::{FreshStore, OwnClock, StoreUnderTest};
+
 /// The queue of a job that a check says nothing else about.
 pub(super) const QUEUE: &str = "work";
 /// Its kind.
@@ -117,12 +119,55 @@ impl With for ClaimJobs {}
 /// A store under check, and what is made up for it.
 pub(super) struct Context {
     store: Arc<dyn JobStore>,
+    under_test: Arc<dyn StoreUnderTest>,
+    origin: Origin,
     next_id: AtomicU64,
 }
 
+/// Where the store came from.
+pub(super) enum Origin {
+    Fresh(FreshStore),
+    OwnClock(OwnClock),
+}
+
+impl Origin {
+    pub(super) fn fresh(&self) -> &FreshStore {
+        match self {
+            Self::Fresh(fresh) | Self::OwnClock(OwnClock { fresh, .. }) => fresh,
+        }
+    }
+}
+
 impl Context {
-    pub(super) fn new(store: Arc<dyn JobStore>) -> Self {
-        Self { store, next_id: AtomicU64::new(1) }
+    pub(super) fn new(under_test: Arc<dyn StoreUnderTest>, origin: Origin) -> Self {
+        Self { store: origin.fresh().store().clone(), under_test, origin, next_id: AtomicU64::new(1) }
+    }
+
+    /// The store, for a task of its own.
+    pub(super) fn handle(&self) -> Arc<dyn JobStore> {
+        self.store.clone()
+    }
+
+    /// Another handle on the same data, prepared.
+    pub(super) async fn second_handle(&self) -> Arc<dyn JobStore> {
+        let other = self.under_test.second_handle(self.origin.fresh()).await;
+        let other = other.expect("asked only where there is one");
+        answer("prepare", other.prepare().await);
+        other
+    }
+
+    /// The store, opened again.
+    pub(super) async fn reopen(&self) -> Arc<dyn JobStore> {
+        let store = self.under_test.reopen(self.origin.fresh()).await;
+        store.expect("asked only where it lasts")
+    }
+
+    /// Sets the store's own clock.
+    pub(super) fn set_own_clock(&self, now: Timestamp) {
+        match &self.origin {
+            Origin::OwnClock(own) => (own.set)(now),
+            Origin::Fresh(_) => panic!("asked only of a store on its own time"),
+        }
     }
 
     pub(super) fn store(&self) -> &dyn JobStore {

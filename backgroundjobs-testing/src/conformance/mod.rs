@@ -5,27 +5,29 @@
 //! [`store_conformance!`](crate::store_conformance) makes one test of each:
 //!
 //! ```
-//! use std::sync::Arc;
-//!
 //! use async_trait::async_trait;
-//! use backgroundjobs_core::JobStore;
-//! use backgroundjobs_testing::conformance::StoreFixture;
+//! use backgroundjobs_testing::conformance::{FreshStore, StoreUnderTest};
 //!
-//! struct Fixture;
+//! struct Mine;
 //!
 //! #[async_trait]
-//! impl StoreFixture for Fixture {
-//!     async fn fresh(&self) -> Arc<dyn JobStore> {
+//! impl StoreUnderTest for Mine {
+//!     async fn fresh(&self) -> FreshStore {
 //!         # todo!("open the store that is to be checked")
-//!         // Arc::new(MyStore::new())
+//!         // FreshStore::new(MyStore::new())
 //!     }
 //! }
 //!
-//! backgroundjobs_testing::store_conformance!(Fixture);
+//! backgroundjobs_testing::store_conformance!(Mine);
 //! ```
 //!
-//! The checks run on the caller's time, so the store must answer
-//! [`TimeSource::Given`] in its profile, whatever it does in production.
+//! The checks run on the caller's time, so a fresh store must answer [`TimeSource::Given`] in its profile, whatever
+//! it does in production; what a store on a time of its own must do is checked where its clock can be set. A check
+//! that needs what is not there is shown as skipped. [`run_all`] runs every check and answers a report.
+//!
+//! [`JobStore`]: backgroundjobs_core::JobStore
+//! [`JobStore::inspect`]: backgroundjobs_core::JobStore::inspect
+//! [`JobStore::control`]: backgroundjobs_core::JobStore::control
 
 mod cancel;
 mod catalogue;
@@ -34,39 +36,38 @@ mod context;
 mod control;
 mod data;
 mod failures;
+mod handles;
 mod insert;
 mod inspect;
 mod keys;
 mod lease;
 mod lifecycle;
 mod next_due;
+mod own;
 mod prune;
 mod race;
 mod recover;
 mod repeat;
+mod report;
 mod requeue;
 mod settle;
 mod time;
+mod under_test;
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use backgroundjobs_core::{JobStore, TimeSource};
+use backgroundjobs_core::TimeSource;
 
 pub use catalogue::CHECKS;
+pub use report::{CheckResult, ConformanceReport, run_all};
+pub use under_test::{FreshStore, OwnClock, StoreUnderTest};
 
-/// Where a store's checks get their stores from.
-#[async_trait]
-pub trait StoreFixture: Send + Sync {
-    /// A store that holds nothing and shares nothing with any other; it need not be prepared. The fixture
-    /// outlives it, so it may keep what the store needs (a temporary directory, say).
-    async fn fresh(&self) -> Arc<dyn JobStore>;
-}
+use context::{Context, Origin};
 
-/// What a store may leave out.
+/// What a store, or what is known of it for its checks, may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capability {
@@ -74,13 +75,23 @@ pub enum Capability {
     Inspect,
     /// [`JobStore::control`].
     Control,
+    /// [`StoreUnderTest::second_handle`].
+    SecondHandle,
+    /// [`StoreUnderTest::reopen`].
+    Reopen,
+    /// [`StoreUnderTest::own_clock`].
+    OwnClock,
 }
 
 impl Capability {
-    fn is_of(self, store: &dyn JobStore) -> bool {
+    async fn is_of(self, under_test: &dyn StoreUnderTest, fresh: &FreshStore) -> bool {
         match self {
-            Self::Inspect => store.inspect().is_some(),
-            Self::Control => store.control().is_some(),
+            Self::Inspect => fresh.store().inspect().is_some(),
+            Self::Control => fresh.store().control().is_some(),
+            Self::SecondHandle => under_test.second_handle(fresh).await.is_some(),
+            Self::Reopen => under_test.reopen(fresh).await.is_some(),
+            // Else there would be no store to ask.
+            Self::OwnClock => true,
         }
     }
 }
@@ -95,7 +106,7 @@ pub enum Verdict {
     Skipped(Capability),
 }
 
-type Body = fn(Arc<dyn JobStore>) -> Pin<Box<dyn Future<Output = ()>>>;
+type Body = fn(Context) -> Pin<Box<dyn Future<Output = ()>>>;
 
 /// One conformance check.
 #[derive(Clone, Copy)]
@@ -131,22 +142,33 @@ impl Check {
         self.needs
     }
 
-    /// Checks a fresh store of `fixture`. Runs on tokio, because some checks call the store from several
-    /// tasks at once; they find most on a runtime of several threads.
+    /// Checks a fresh store. Runs on tokio, because some checks call the store from several tasks at once; they
+    /// find most on a runtime of several threads.
     ///
     /// # Panics
     /// When the store breaks a clause; the message names it, and says what was expected and what was seen.
-    pub async fn run(&self, fixture: &dyn StoreFixture) -> Verdict {
-        let store = fixture.fresh().await;
-        let time = store.profile().time;
-        assert!(time == TimeSource::Given, "the checks need a store on the caller's time, not {time:?}");
-        if let Some(missing) = self.needs.iter().find(|need| !need.is_of(&*store)) {
-            return Verdict::Skipped(*missing);
+    pub async fn run(&self, under_test: &Arc<dyn StoreUnderTest>) -> Verdict {
+        let own = self.needs.contains(&Capability::OwnClock);
+        let origin = if own {
+            let Some(own) = under_test.own_clock().await else {
+                return Verdict::Skipped(Capability::OwnClock);
+            };
+            Origin::OwnClock(own)
+        } else {
+            Origin::Fresh(under_test.fresh().await)
+        };
+        let store = origin.fresh().store();
+        let (time, expected) = (store.profile().time, if own { TimeSource::Own } else { TimeSource::Given });
+        assert!(time == expected, "the check needs a store on time {expected:?}, not {time:?}");
+        for need in self.needs {
+            if !need.is_of(&**under_test, origin.fresh()).await {
+                return Verdict::Skipped(*need);
+            }
         }
         if let Err(error) = store.prepare().await {
             panic!("clause L-1: prepare of a fresh store: {error}");
         }
-        (self.body)(store).await;
+        (self.body)(Context::new(under_test.clone(), origin)).await;
         Verdict::Passed
     }
 }
@@ -158,15 +180,15 @@ impl fmt::Debug for Check {
 }
 
 /// Makes one `#[tokio::test]` of each conformance check, in modules by theme, for the
-/// [`StoreFixture`] that the expression gives.
+/// [`StoreUnderTest`] that the expression gives.
 ///
 /// The calling crate needs `tokio` with the features `macros` and `rt-multi-thread`. For several stores in
 /// one file put each call in a module of its own.
 #[macro_export]
 macro_rules! store_conformance {
     ($fixture:expr) => {
-        fn conformance_fixture() -> impl $crate::conformance::StoreFixture {
-            $fixture
+        fn conformance_fixture() -> std::sync::Arc<dyn $crate::conformance::StoreUnderTest> {
+            std::sync::Arc::new($fixture)
         }
         $crate::each_conformance_check!($crate::conformance_tests);
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::caught::{caught, message};
+use crate::caught::{caught, message};
 use crate::ledger::Ledger;
 use crate::{TestKit, TestKitBuilder};
 

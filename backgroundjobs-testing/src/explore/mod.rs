@@ -1,6 +1,5 @@
 //! [`explore`]: one scenario in many orders; [`crash_everywhere`]: with a crash at each point.
 
-mod caught;
 mod crash;
 pub(crate) mod replay;
 mod seeds;
@@ -8,9 +7,9 @@ mod seeds;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use self::caught::caught;
 pub use self::crash::{CrashReport, crash_everywhere, crash_everywhere_with};
 pub use self::seeds::Seeds;
+use crate::caught::caught;
 use crate::scheduler::Event;
 use crate::{TestKit, TestKitBuilder};
 

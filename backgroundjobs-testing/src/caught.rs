@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// Awaits the future; a panic is answered as its message.
-pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+pub(crate) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
@@ -18,7 +18,7 @@ pub(super) async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Stri
 }
 
 /// The message of a panic.
-pub(super) fn message(panic: &(dyn Any + Send)) -> String {
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
         .cloned()
