@@ -12,6 +12,7 @@ use crate::{BoxFuture, JobId, JobRecord};
 /// Forwards every call as it is. Written out, not by the macro: the futures are boxed already.
 macro_rules! forward {
     ($pointer:ident: $($call:ident($request:ty) -> $reply:ty;)*) => {
+        #[diagnostic::do_not_recommend]
         impl<S: JobStore + ?Sized> JobStore for $pointer<S> {
             fn profile(&self) -> StoreProfile {
                 (**self).profile()
