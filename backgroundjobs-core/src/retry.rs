@@ -85,7 +85,9 @@ impl RetryPolicy {
     #[must_use]
     pub fn delay_after(&self, failed: u16) -> Duration {
         let exponent = i32::from(failed.max(1)) - 1;
-        let seconds = self.first.as_secs_f64() * self.factor.powi(exponent);
+        // Nothing, infinitely often, is no number; it is still nothing.
+        let growth = self.factor.powi(exponent).min(f64::MAX);
+        let seconds = self.first.as_secs_f64() * growth;
         Duration::try_from_secs_f64(seconds).map_or(self.cap, |wait| wait.min(self.cap))
     }
 
@@ -117,6 +119,13 @@ mod tests {
         assert_eq!(policy.delay_after(u16::MAX), Duration::from_secs(24 * 3600));
         let odd = RetryPolicy::new().factor(f64::NAN).first(Duration::MAX).cap(Duration::MAX);
         assert!(odd.delay_after(3) > Duration::from_secs(1));
+    }
+
+    /// The factor to the power of 1,024 is beyond every number, and nothing times that was the cap: a day.
+    #[test]
+    fn a_job_that_is_retried_at_once_is_so_after_any_number_of_attempts() {
+        let policy = RetryPolicy::new().first(Duration::ZERO);
+        assert!([1, 1_024, 1_025, u16::MAX].iter().all(|failed| policy.delay_after(*failed).is_zero()));
     }
 
     #[test]
