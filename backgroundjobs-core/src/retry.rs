@@ -109,7 +109,10 @@ impl Default for RetryPolicy {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties::{any_duration, check};
 
     #[test]
     fn waits_grow_to_the_cap_and_never_panic() {
@@ -140,5 +143,19 @@ mod tests {
             assert_eq!(policy.jittered_delay(1, &still), Duration::from_secs(60));
         }
         assert!(seen.len() > 50, "only {} different waits in 100", seen.len());
+    }
+    #[test]
+    fn jitter_of_any_part_stays_within_it_whatever_the_wait() {
+        let part = prop_oneof![proptest::num::f64::ANY, 0.0..=1.0_f64];
+        check(2_000, (any_duration(), any_duration(), part, any::<u64>()), |(first, cap, part, seed)| {
+            let policy = RetryPolicy::new().first(first).cap(cap).jitter(part);
+            let wait = policy.jittered_delay(3, &Env::builder().seed(seed).build()).as_secs_f64();
+            let part = if part > 0.0 { part.min(1.0) } else { 0.0 };
+            let still = policy.delay_after(3).as_secs_f64();
+            // Computed in floating point, to whole nanoseconds.
+            let (least, most) = (still * (1.0 - part - 1e-9) - 1e-8, still * (1.0 + part + 1e-9) + 1e-8);
+            prop_assert!((least..=most).contains(&wait), "{wait} s, not {least} to {most}");
+            Ok(())
+        });
     }
 }
