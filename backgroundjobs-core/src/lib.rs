@@ -29,6 +29,9 @@ mod name;
 mod nearest;
 mod options;
 mod payload;
+#[cfg(test)]
+#[path = "../tests/support/properties.rs"]
+mod properties;
 mod readable;
 mod record;
 mod registry;

@@ -85,7 +85,9 @@ impl RetryPolicy {
     #[must_use]
     pub fn delay_after(&self, failed: u16) -> Duration {
         let exponent = i32::from(failed.max(1)) - 1;
-        let seconds = self.first.as_secs_f64() * self.factor.powi(exponent);
+        // Nothing, infinitely often, is no number; it is still nothing.
+        let growth = self.factor.powi(exponent).min(f64::MAX);
+        let seconds = self.first.as_secs_f64() * growth;
         Duration::try_from_secs_f64(seconds).map_or(self.cap, |wait| wait.min(self.cap))
     }
 
@@ -107,7 +109,10 @@ impl Default for RetryPolicy {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::properties::{any_duration, check};
 
     #[test]
     fn waits_grow_to_the_cap_and_never_panic() {
@@ -117,6 +122,13 @@ mod tests {
         assert_eq!(policy.delay_after(u16::MAX), Duration::from_secs(24 * 3600));
         let odd = RetryPolicy::new().factor(f64::NAN).first(Duration::MAX).cap(Duration::MAX);
         assert!(odd.delay_after(3) > Duration::from_secs(1));
+    }
+
+    /// The factor to the power of 1,024 is beyond every number, and nothing times that was the cap: a day.
+    #[test]
+    fn a_job_that_is_retried_at_once_is_so_after_any_number_of_attempts() {
+        let policy = RetryPolicy::new().first(Duration::ZERO);
+        assert!([1, 1_024, 1_025, u16::MAX].iter().all(|failed| policy.delay_after(*failed).is_zero()));
     }
 
     #[test]
@@ -131,5 +143,19 @@ mod tests {
             assert_eq!(policy.jittered_delay(1, &still), Duration::from_secs(60));
         }
         assert!(seen.len() > 50, "only {} different waits in 100", seen.len());
+    }
+    #[test]
+    fn jitter_of_any_part_stays_within_it_whatever_the_wait() {
+        let part = prop_oneof![proptest::num::f64::ANY, 0.0..=1.0_f64];
+        check(2_000, (any_duration(), any_duration(), part, any::<u64>()), |(first, cap, part, seed)| {
+            let policy = RetryPolicy::new().first(first).cap(cap).jitter(part);
+            let wait = policy.jittered_delay(3, &Env::builder().seed(seed).build()).as_secs_f64();
+            let part = if part > 0.0 { part.min(1.0) } else { 0.0 };
+            let still = policy.delay_after(3).as_secs_f64();
+            // Computed in floating point, to whole nanoseconds.
+            let (least, most) = (still * (1.0 - part - 1e-9) - 1e-8, still * (1.0 + part + 1e-9) + 1e-8);
+            prop_assert!((least..=most).contains(&wait), "{wait} s, not {least} to {most}");
+            Ok(())
+        });
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{JobStore, Payload, StartError, StoreOperation};
+use backgroundjobs_core::{JobDraft, JobStore, Payload, StartError, StoreOperation};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
 use serde::{Deserialize, Serialize};
@@ -40,6 +40,24 @@ async fn an_unknown_kind_or_queue_is_an_error_that_names_what_is_meant() {
     let blank = EnqueueOptions::new().queue(" ");
     let error = manager.enqueue_with(work("x"), blank).await.expect_err("no name");
     assert!(matches!(error, EnqueueError::Name { what: "queue", .. }), "{error}");
+    kit.finish().await;
+}
+
+/// Whoever asks for a job by the name of its kind may be anybody, and the message goes to a log.
+#[tokio::test]
+async fn a_kind_that_is_too_long_is_not_repeated_in_full() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let args = Payload::from_json("null").expect("JSON");
+    let draft = JobDraft::untyped("x".repeat(1_000_000), args, EnqueueOptions::new());
+    let error = jobs.manager().submit_one(draft).await.expect_err("no name");
+    let start = "x".repeat(32);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the kind of \"{start}…\" cannot be used: the name \"{start}\"… has 1000000 bytes, 255 are allowed"
+        )
+    );
     kit.finish().await;
 }
 
@@ -181,7 +199,7 @@ async fn stored_args_that_do_not_fit_are_a_failed_attempt_that_names_the_field()
     let (kit, store) = (TestKit::new(), MemoryStore::new());
     let on_store = BackgroundJobs::builder(|options| options.use_store(store.clone())).register_fn(handler);
     let jobs = kit.start(on_store).await;
-    let old = backgroundjobs_core::JobDraft::untyped(
+    let old = JobDraft::untyped(
         "work",
         Payload::from_store(r#"{"txt": "of an older version"}"#),
         EnqueueOptions::new(),

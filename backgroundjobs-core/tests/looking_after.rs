@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
-    DeleteStatus, FailureKind, FinishedRun, JobFilter, Kind, Options, QueueName, WaitError,
+    DeleteStatus, FailureKind, FinishedRun, JobFilter, JobStore, Kind, ListJobs, Options, QueueName,
+    WaitError,
 };
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
@@ -211,6 +212,26 @@ async fn jobs_are_listed_counted_deleted_and_put_back() {
     let succeeded = JobFilter::all().states([JobState::Succeeded, JobState::Running]);
     let again = admin.requeue_where(succeeded, 10).await.expect("answers");
     assert_eq!(again.requeued, [good], "a job that runs is left alone");
+    kit.finish().await;
+}
+
+/// A page of no job could not say where the next one starts, and the jobs seemed to be at their end.
+#[tokio::test]
+async fn a_page_of_at_most_no_job_has_one() {
+    let (kit, store) = (TestKit::new(), MemoryStore::new());
+    let jobs = kit.build(BackgroundJobs::builder(|options| options.use_store(store.clone()).producer_only()));
+    jobs.manager().enqueue_many((0..3).map(|_| work(0, 0))).await.expect("enqueued");
+    let (mut after, mut seen) = (None, 0);
+    for _ in 0..4 {
+        let request = ListJobs::new(kit.now(), JobFilter::all(), after, 0);
+        let page = store.inspect().expect("there").list(&request).await.expect("answers");
+        seen += page.jobs.len();
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((seen, after), (3, None));
     kit.finish().await;
 }
 

@@ -81,7 +81,7 @@ pub enum EnqueueError {
     Name {
         /// `kind` or `queue`.
         what: &'static str,
-        /// The kind as given.
+        /// The kind as given; of one that is too long its first characters.
         kind: String,
         /// What is wrong.
         reason: NameError,

@@ -22,7 +22,9 @@ use crate::store::{
     Wake,
 };
 use crate::store_door::StoreDoor;
-use crate::{Env, JobId, JobRecord, JobState, Kind, NewJob, Priority, QueueName, Timestamp, UniqueKey};
+use crate::{
+    Env, JobId, JobRecord, JobState, Kind, NameError, NewJob, Priority, QueueName, Timestamp, UniqueKey,
+};
 
 /// What this program may enqueue, and with which defaults.
 #[derive(Debug)]
@@ -203,7 +205,11 @@ impl StoreManager {
         }
         let kind = Kind::new(name).map_err(|reason| EnqueueError::Name {
             what: "kind",
-            kind: name.to_owned(),
+            kind: match &reason {
+                // May be of any length, and the message goes to a log.
+                NameError::TooLong { start, .. } => format!("{start}…"),
+                _ => name.to_owned(),
+            },
             reason,
         })?;
         if *producer_only {

@@ -151,15 +151,16 @@ pub struct ListJobs {
     pub filter: JobFilter,
     /// Where to go on; `None` starts with the newest.
     pub after: Option<JobCursor>,
-    /// The most jobs of the page.
+    /// The most jobs of the page; [`new`](Self::new) makes it at least 1.
     pub limit: usize,
 }
 
 impl ListJobs {
-    /// A request for at most `limit` jobs that `filter` lets through, after `after`.
+    /// A request for at most `limit` jobs that `filter` lets through, after `after`. A limit of 0 counts as 1:
+    /// a page that may have no job cannot say where the next one starts.
     #[must_use]
     pub const fn new(now: Timestamp, filter: JobFilter, after: Option<JobCursor>, limit: usize) -> Self {
-        Self { now, filter, after, limit }
+        Self { now, filter, after, limit: if limit == 0 { 1 } else { limit } }
     }
 }
 
