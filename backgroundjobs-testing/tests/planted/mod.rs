@@ -169,7 +169,7 @@ impl JobStore for PlantedStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.open(StoreOperation::Prepare).map(drop)
     }
 
     async fn close(&self) -> Result<(), StoreError> {

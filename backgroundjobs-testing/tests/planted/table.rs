@@ -347,7 +347,9 @@ impl Table {
                     gone.push((end, job.id));
                 } else if let Some(most) = keep.max_age {
                     let goes = end + most + Duration::from_micros(1);
-                    ages_at = Some(ages_at.map_or(goes, |at| at.min(goes)));
+                    if goes.since(end) > most {
+                        ages_at = Some(ages_at.map_or(goes, |at| at.min(goes)));
+                    }
                 }
             }
         }
