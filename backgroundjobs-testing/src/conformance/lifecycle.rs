@@ -21,15 +21,17 @@ pub(super) async fn the_profile_makes_sense(cx: &Context) {
     same("profile", "the profile later on", cx.store().profile(), profile);
 }
 
-/// Preparing again, and by several at once, changes nothing.
+/// Preparing again, and by several at once, changes nothing: what another process runs, runs on.
 pub(super) async fn preparing_again_is_harmless(cx: &Context) {
-    let id = cx.put(at(0), cx.job()).await;
-    let before = cx.get(id).await;
+    let running = cx.running(at(0)).await.id;
+    let waiting = cx.put(at(0), cx.job()).await;
+    let before = (cx.get(running).await, cx.get(waiting).await);
     let results = cx.race(4, |_, store| async move { store.prepare().await }).await;
     for result in results {
         holds("L-1", "prepare to be answered again", result.is_ok(), &result);
     }
-    same("L-1", "the record after it", cx.get(id).await, before);
+    let after = (cx.get(running).await, cx.get(waiting).await);
+    same("L-1", "a running and a waiting job after it", after, before);
 }
 
 /// A closed store refuses every call, and may be closed again.
