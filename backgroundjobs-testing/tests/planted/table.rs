@@ -121,14 +121,13 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, request: &InsertJobs) -> Result<Vec<Inserted>, StoreError> {
-        let seen = self.clone();
-        self.insert_as_seen(&seen, request, self.is(Mutant::BatchIsBlind))
+        self.insert_as_seen(self.clone(), request, self.is(Mutant::BatchIsBlind))
     }
 
-    /// Inserts what the table as it was `seen` has no objection to: it alone, or with what the batch added.
+    /// Inserts what the table as it was seen has no objection to: it alone, or with what the batch added.
     pub(super) fn insert_as_seen(
         &mut self,
-        seen: &Self,
+        mut seen: Self,
         request: &InsertJobs,
         it_alone: bool,
     ) -> Result<Vec<Inserted>, StoreError> {
@@ -136,21 +135,21 @@ impl Table {
             let kind = StoreErrorKind::Rejected;
             return Err(StoreError::new(StoreOperation::Insert, kind, "there is nothing to insert"));
         }
-        let (mut next, mut judge) = (self.clone(), seen.clone());
+        let mut next = self.clone();
         let mut answers = Vec::new();
         for (index, job) in request.jobs.iter().enumerate() {
-            let answer = match judge.judge(request.now, index, job) {
+            let answer = match seen.judge(request.now, index, job) {
                 Ok(answer) => answer,
                 Err(_) if self.is(Mutant::InsertKeepsHalfABatch) => {
                     *self = next;
-                    return judge.judge(request.now, index, job).map(|_| answers);
+                    return seen.judge(request.now, index, job).map(|_| answers);
                 }
                 Err(error) => return Err(error),
             };
             if answer == Inserted::New && !(self.is(Mutant::BatchEndsAt500) && index >= 500) {
                 next.store(request.now, job);
                 if !it_alone {
-                    judge.store(request.now, job);
+                    seen.store(request.now, job);
                 }
             }
             if self.is(Mutant::InsertUpdatesKnown) && answer == Inserted::Existing(job.id) {
