@@ -232,7 +232,7 @@ async fn view(store: &dyn JobStore, now: Timestamp, ids: &[JobId]) -> String {
 async fn disagreement(mutant: Mutant) -> Option<String> {
     let mut claimed = 0;
     for seed in 0..SEEDS {
-        let (memory, plain) = (MemoryStore::new(), PlantedStore::new(fault));
+        let (memory, plain) = (MemoryStore::new(), PlantedStore::new(mutant));
         let mut caller = Caller::new(seed);
         let mut history = Vec::new();
         for _ in 0..CALLS {
@@ -266,7 +266,7 @@ async fn two_stores_agree() {
 /// The calls that are made up reach the places where stores go wrong.
 #[tokio::test]
 async fn a_faulty_store_is_noticed() {
-    for fault in [
+    for mutant in [
         Mutant::ClaimForgetsItsId,
         Mutant::NextDueCountsForeign,
         Mutant::SettleIgnoresGeneration,
@@ -275,6 +275,6 @@ async fn a_faulty_store_is_noticed() {
         Mutant::ClaimIgnoresPriority,
         Mutant::RequeueKeepsFlag,
     ] {
-        assert!(disagreement(fault).await.is_some(), "{fault:?} makes no difference");
+        assert!(disagreement(mutant).await.is_some(), "{mutant:?} makes no difference");
     }
 }

@@ -73,7 +73,7 @@ fn found_and_replayed(kit: TestKitBuilder, says: &str, scenario: impl AsyncFn(&T
 
 /// Two workers on one store while a third task enqueues; then an hour passes.
 async fn two_workers_and_one_who_enqueues(kit: &TestKit, mutant: Mutant) {
-    let store = Arc::new(PlantedStore::slow(fault, kit.env()));
+    let store = Arc::new(PlantedStore::slow(mutant, kit.env()));
     let make = move || builder().configure(|options| options.use_shared_store(store.clone()));
     let workers = kit.run(kit.workers(2, make)).await;
     let manager = workers[0].manager();
@@ -95,8 +95,8 @@ async fn two_workers_and_one_who_enqueues(kit: &TestKit, mutant: Mutant) {
 fn a_claim_that_selects_and_then_updates_runs_a_job_twice() {
     let says = "expected exactly 8 runs of kind work: found 16";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
-        let fault = if planted { Mutant::ClaimSelectsThenUpdates } else { Mutant::None };
-        two_workers_and_one_who_enqueues(kit, fault).await;
+        let mutant = if planted { Mutant::ClaimSelectsThenUpdates } else { Mutant::None };
+        two_workers_and_one_who_enqueues(kit, mutant).await;
     });
 }
 
@@ -112,8 +112,8 @@ fn a_wake_lost_between_query_and_sleep_leaves_a_job_behind() {
 fn a_key_taken_again_by_a_retry_keeps_a_job_out() {
     let says = "expected exactly 2 jobs of kind work to be enqueued with state succeeded: found 1";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
-        let fault = if planted { Mutant::RetryRetakesKey } else { Mutant::None };
-        let store = Arc::new(PlantedStore::slow(fault, kit.env()));
+        let mutant = if planted { Mutant::RetryRetakesKey } else { Mutant::None };
+        let store = Arc::new(PlantedStore::slow(mutant, kit.env()));
         let make = move || builder().configure(|options| options.use_shared_store(store.clone()));
         let workers = kit.run(kit.workers(2, make)).await;
         let manager = workers[0].manager();

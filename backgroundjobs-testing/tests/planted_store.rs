@@ -114,10 +114,6 @@ fn each_mutant_is_killed_and_each_check_kills() {
     let kills = kills();
     let mut faults = Vec::new();
     for (planted, killers) in MUTANTS.iter().zip(&kills) {
-        let named = Check::find(planted.killer);
-        if !named.is_some_and(|check| check.clauses().contains(&planted.clause)) {
-            faults.push(format!("{planted:?}: no check of this name is about this clause"));
-        }
         match killers.iter().find(|(check, _)| *check == planted.killer) {
             Some((_, message)) if message.starts_with("clause") || message == "it hangs" => {}
             other => faults.push(format!("{planted:?} is not killed by the clause: {other:?}")),

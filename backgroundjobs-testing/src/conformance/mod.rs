@@ -24,6 +24,8 @@
 //! backgroundjobs_testing::store_conformance!(Fixture);
 //! ```
 //!
+//! `docs/conformance.md` has each clause with its checks, and the bugs that they were seen to find.
+//!
 //! The checks run on the caller's time, so the store must answer
 //! [`TimeSource::Given`] in its profile, whatever it does in production.
 
