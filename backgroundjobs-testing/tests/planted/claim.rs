@@ -25,14 +25,16 @@ impl Table {
             || self.is(Mutant::ClaimIgnoresKinds)
             || self.is(Mutant::NoKindIsAnyKind) && request.kinds.is_empty();
         let folds = self.is(Mutant::QueuesFoldCase);
+        let takes_expired = self.is(Mutant::ClaimTakesExpired);
+        let is_free = move |job: &JobRecord| match &job.lease {
+            None => job.state == JobState::Waiting,
+            Some(lease) => takes_expired && lease.until <= request.now,
+        };
+        let of_queue = move |job: &JobRecord| {
+            job.queue == *queue || folds && job.queue.as_str().eq_ignore_ascii_case(queue.as_str())
+        };
         self.jobs.values().filter(move |job| {
-            let expired = self.is(Mutant::ClaimTakesExpired)
-                && job.lease.as_ref().is_some_and(|lease| lease.until <= request.now);
-            let of_queue =
-                job.queue == *queue || folds && job.queue.as_str().eq_ignore_ascii_case(queue.as_str());
-            (job.state == JobState::Waiting || expired)
-                && of_queue
-                && (any_kind || request.kinds.contains(&job.kind))
+            is_free(job) && of_queue(job) && (any_kind || request.kinds.contains(&job.kind))
         })
     }
 

@@ -17,7 +17,7 @@ impl PlantedStore {
         if self.mutant == Mutant::InsertLooksForIdsOnce {
             seen.keys.clone_from(&table.keys);
         }
-        table.insert_as_seen(seen, request, false)
+        table.insert_as_seen(Some(seen), request)
     }
 
     /// Inserts each job in a step of its own.

@@ -121,45 +121,44 @@ impl Table {
     }
 
     pub(super) fn insert(&mut self, request: &InsertJobs) -> Result<Vec<Inserted>, StoreError> {
-        self.insert_as_seen(self.clone(), request, self.is(Mutant::BatchIsBlind))
+        let blind = self.is(Mutant::BatchIsBlind);
+        self.insert_as_seen(blind.then(|| self.clone()), request)
     }
 
-    /// Inserts what the table as it was seen has no objection to: it alone, or with what the batch added.
+    /// Inserts what the table has no objection to; the table as it was `seen` before, if it is given.
     pub(super) fn insert_as_seen(
         &mut self,
-        mut seen: Self,
+        mut seen: Option<Self>,
         request: &InsertJobs,
-        it_alone: bool,
     ) -> Result<Vec<Inserted>, StoreError> {
         if self.is(Mutant::EmptyInsertFails) && request.jobs.is_empty() {
             let kind = StoreErrorKind::Rejected;
             return Err(StoreError::new(StoreOperation::Insert, kind, "there is nothing to insert"));
         }
-        let mut next = self.clone();
-        let mut answers = Vec::new();
+        let (mut answers, mut added) = (Vec::new(), Vec::new());
         for (index, job) in request.jobs.iter().enumerate() {
-            let answer = match seen.judge(request.now, index, job) {
+            let answer = match seen.as_ref().unwrap_or(self).judge(request.now, index, job) {
                 Ok(answer) => answer,
-                Err(_) if self.is(Mutant::InsertKeepsHalfABatch) => {
-                    *self = next;
-                    return seen.judge(request.now, index, job).map(|_| answers);
+                Err(error) => {
+                    added.retain(|_| !self.is(Mutant::InsertKeepsHalfABatch));
+                    added.into_iter().for_each(|id| self.remove(id, true));
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
             };
             if answer == Inserted::New && !(self.is(Mutant::BatchEndsAt500) && index >= 500) {
-                next.store(request.now, job);
-                if !it_alone {
+                self.store(request.now, job);
+                added.push(job.id);
+                if let Some(seen) = seen.as_mut().filter(|_| self.mutant != Mutant::BatchIsBlind) {
                     seen.store(request.now, job);
                 }
             }
             if self.is(Mutant::InsertUpdatesKnown) && answer == Inserted::Existing(job.id) {
-                let known = next.jobs.get_mut(&job.id).expect("it is known");
+                let known = self.jobs.get_mut(&job.id).expect("it is known");
                 (known.queue, known.priority) = (job.queue.clone(), job.priority);
             }
             let swallowed = self.is(Mutant::HeldKeyIsSwallowed) && answer != Inserted::Existing(job.id);
             answers.push(if swallowed { Inserted::New } else { answer });
         }
-        *self = next;
         Ok(answers)
     }
 
