@@ -15,7 +15,7 @@ use backgroundjobs_core::{
 };
 use backgroundjobs_memory::MemoryStore;
 use fastrand::Rng;
-use planted::{Fault, PlantedStore};
+use planted::{Mutant, PlantedStore};
 use uuid::Uuid;
 
 const SEEDS: u64 = 25;
@@ -229,10 +229,10 @@ async fn view(store: &dyn JobStore, now: Timestamp, ids: &[JobId]) -> String {
 }
 
 /// Where the memory store and a planted one part ways, if they do.
-async fn disagreement(fault: Fault) -> Option<String> {
+async fn disagreement(mutant: Mutant) -> Option<String> {
     let mut claimed = 0;
     for seed in 0..SEEDS {
-        let (memory, plain) = (MemoryStore::new(), PlantedStore::new(fault));
+        let (memory, plain) = (MemoryStore::new(), PlantedStore::new(mutant));
         let mut caller = Caller::new(seed);
         let mut history = Vec::new();
         for _ in 0..CALLS {
@@ -258,7 +258,7 @@ async fn disagreement(fault: Fault) -> Option<String> {
 
 #[tokio::test]
 async fn two_stores_agree() {
-    if let Some(difference) = disagreement(Fault::None).await {
+    if let Some(difference) = disagreement(Mutant::None).await {
         panic!("{difference}");
     }
 }
@@ -266,15 +266,15 @@ async fn two_stores_agree() {
 /// The calls that are made up reach the places where stores go wrong.
 #[tokio::test]
 async fn a_faulty_store_is_noticed() {
-    for fault in [
-        Fault::ClaimForgetsItsId,
-        Fault::NextDueCountsForeign,
-        Fault::SettleIgnoresGeneration,
-        Fault::RetryRetakesKey,
-        Fault::RecoverForgetsCancel,
-        Fault::ClaimIgnoresPriority,
-        Fault::RequeueKeepsFlag,
+    for mutant in [
+        Mutant::ClaimForgetsItsId,
+        Mutant::NextDueCountsForeign,
+        Mutant::SettleIgnoresGeneration,
+        Mutant::RetryRetakesKey,
+        Mutant::RecoverForgetsCancel,
+        Mutant::ClaimIgnoresPriority,
+        Mutant::RequeueKeepsFlag,
     ] {
-        assert!(disagreement(fault).await.is_some(), "{fault:?} makes no difference");
+        assert!(disagreement(mutant).await.is_some(), "{mutant:?} makes no difference");
     }
 }

@@ -15,7 +15,7 @@ use backgroundjobs_core::{
 };
 use backgroundjobs_memory::MemoryStore;
 use backgroundjobs_testing::{Attempt, Limits, TestKit, TestKitBuilder, explore_with};
-use planted::{Fault, PlantedStore};
+use planted::{Mutant, PlantedStore};
 use serde::{Deserialize, Serialize};
 use support::disturbed::{Disturbance, DisturbedStore};
 use support::{four_threads, panic_text, seconds};
@@ -72,8 +72,8 @@ fn found_and_replayed(kit: TestKitBuilder, says: &str, scenario: impl AsyncFn(&T
 }
 
 /// Two workers on one store while a third task enqueues; then an hour passes.
-async fn two_workers_and_one_who_enqueues(kit: &TestKit, fault: Fault) {
-    let store = Arc::new(PlantedStore::slow(fault, kit.env()));
+async fn two_workers_and_one_who_enqueues(kit: &TestKit, mutant: Mutant) {
+    let store = Arc::new(PlantedStore::slow(mutant, kit.env()));
     let make = move || builder().configure(|options| options.use_shared_store(store.clone()));
     let workers = kit.run(kit.workers(2, make)).await;
     let manager = workers[0].manager();
@@ -95,8 +95,8 @@ async fn two_workers_and_one_who_enqueues(kit: &TestKit, fault: Fault) {
 fn a_claim_that_selects_and_then_updates_runs_a_job_twice() {
     let says = "expected exactly 8 runs of kind work: found 16";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
-        let fault = if planted { Fault::ClaimSelectsThenUpdates } else { Fault::None };
-        two_workers_and_one_who_enqueues(kit, fault).await;
+        let mutant = if planted { Mutant::ClaimSelectsThenUpdates } else { Mutant::None };
+        two_workers_and_one_who_enqueues(kit, mutant).await;
     });
 }
 
@@ -104,7 +104,7 @@ fn a_claim_that_selects_and_then_updates_runs_a_job_twice() {
 fn a_wake_lost_between_query_and_sleep_leaves_a_job_behind() {
     let says = "expected exactly 8 runs of kind work: found 7";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
-        two_workers_and_one_who_enqueues(kit, if planted { Fault::WakeLost } else { Fault::None }).await;
+        two_workers_and_one_who_enqueues(kit, if planted { Mutant::WakeLost } else { Mutant::None }).await;
     });
 }
 
@@ -112,8 +112,8 @@ fn a_wake_lost_between_query_and_sleep_leaves_a_job_behind() {
 fn a_key_taken_again_by_a_retry_keeps_a_job_out() {
     let says = "expected exactly 2 jobs of kind work to be enqueued with state succeeded: found 1";
     found_and_replayed(TestKit::builder(), says, async |kit, planted| {
-        let fault = if planted { Fault::RetryRetakesKey } else { Fault::None };
-        let store = Arc::new(PlantedStore::slow(fault, kit.env()));
+        let mutant = if planted { Mutant::RetryRetakesKey } else { Mutant::None };
+        let store = Arc::new(PlantedStore::slow(mutant, kit.env()));
         let make = move || builder().configure(|options| options.use_shared_store(store.clone()));
         let workers = kit.run(kit.workers(2, make)).await;
         let manager = workers[0].manager();

@@ -2,104 +2,161 @@
 
 mod planted;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use async_trait::async_trait;
-use backgroundjobs_testing::conformance::{CHECKS, Capability, Check, FreshStore, StoreUnderTest, Verdict};
-use planted::{Fault, PlantedStore};
+use backgroundjobs_core::JobStore;
+use backgroundjobs_testing::conformance::{CHECKS, Check, FreshStore, OwnClock, StoreUnderTest, Verdict};
+use planted::{MUTANTS, Mutant, PlantedStore};
+use tokio::sync::Notify;
 
-/// Each fault, and checks that must fail because of it.
-const CAUGHT_BY: &[(Fault, &[&str])] = &[
-    (Fault::ClaimSelectsThenUpdates, &["race::jobs_are_claimed_exactly_once"]),
-    (Fault::ClaimForgetsItsId, &["repeat::a_repeated_claim_answers_the_same"]),
-    (Fault::ClaimIgnoresPriority, &["claim::hands_out_in_order"]),
-    (Fault::ClaimSharesItsLimit, &["claim::limits_are_per_queue"]),
-    (Fault::ClaimKeepsKey, &["keys::until_started_ends_with_the_claim"]),
-    (Fault::NextDueCountsPaused, &["control::a_paused_queue_hands_out_nothing"]),
-    (Fault::NextDueCountsForeign, &["next_due::is_the_earliest_that_may_be_claimed"]),
-    (Fault::NextExpiryIsMine, &["next_due::next_expiry_is_the_stores_earliest"]),
-    (Fault::InsertLooksThenStores, &["race::a_key_has_one_winner", "race::an_id_is_stored_once"]),
-    (Fault::InsertKeepsHalfABatch, &["insert::other_content_fails_the_batch"]),
-    (Fault::InsertTrimsArgs, &["data::args_are_exact"]),
-    (Fault::SettleIgnoresGeneration, &["settle::a_stale_claim_is_lost", "lease::a_lost_lease_is_left_alone"]),
-    (Fault::SettleForgetsRepeats, &["settle::repeating_is_harmless"]),
-    (Fault::SettleNeedsALease, &["settle::counts_after_the_lease_ran_out"]),
-    (
-        Fault::RetryRetakesKey,
-        &["keys::a_key_let_go_is_not_taken_again", "keys::a_lapsed_key_is_its_successors"],
-    ),
-    (Fault::RetryForgetsCancel, &["cancel::no_outcome_forgets_a_cancel", "race::a_cancel_is_never_lost"]),
-    (Fault::CrashesAreForEver, &["recover::only_crashes_in_a_row_end_a_job"]),
-    (Fault::RenewRefusesLate, &["lease::renewing_late_still_counts"]),
-    (Fault::RenewDropsFlagged, &["lease::a_flagged_lease_is_held_on"]),
-    (Fault::RecoverSelectsThenUpdates, &["race::a_job_is_recovered_once"]),
-    (Fault::RecoverForgetsCancel, &["recover::a_flagged_job_is_cancelled"]),
-    (Fault::RecoverIsLate, &["recover::takes_back_at_the_exact_end"]),
-    (Fault::KeyEndsLate, &["keys::held_for_a_time_ends_at_its_microsecond"]),
-    (Fault::PruneDropsKeys, &["prune::a_key_held_for_a_time_stays"]),
-    (Fault::PruneIsInclusive, &["prune::age_is_exclusive"]),
-    (Fault::PruneCountsTogether, &["prune::counts_each_state_apart"]),
-    (Fault::PauseMoves, &["control::the_first_pause_counts"]),
-    (Fault::RequeueKeepsFlag, &["requeue::starts_the_counters_anew"]),
-    (Fault::PagesOverlap, &["inspect::lists_what_the_filter_lets_through"]),
-];
+/// Checks that no mutant of a store in memory can fail, and why. As few as possible: each may be broken
+/// without anybody noticing.
+const KILLS_NOTHING: [(&str, &str); 0] = [];
 
-struct Planted(Fault);
+struct Fixture(Mutant);
 
 #[async_trait]
-impl StoreUnderTest for Planted {
+impl StoreUnderTest for Fixture {
     async fn fresh(&self) -> FreshStore {
-        FreshStore::new(PlantedStore::new(self.0))
+        let store = Arc::new(PlantedStore::new(self.0));
+        FreshStore::new(store.clone()).guarded_by(store)
+    }
+
+    async fn second_handle(&self, fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
+        Some(Arc::new(fresh.guard::<Arc<PlantedStore>>().second_handle()))
+    }
+
+    async fn reopen(&self, fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
+        Some(Arc::new(fresh.guard::<Arc<PlantedStore>>().reopened()))
+    }
+
+    async fn own_clock(&self) -> Option<OwnClock> {
+        let (store, clock) = planted::on_own_time(self.0);
+        Some(OwnClock::new(FreshStore::new(store), move |now| _ = clock.set(now)))
     }
 }
 
-/// Runs one check on a runtime of its own; the message if it fails.
-fn failure(check: &Check, fault: Fault) -> Option<String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let run = || runtime.block_on(check.run(&(Arc::new(Planted(fault)) as Arc<dyn StoreUnderTest>)));
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(verdict) => {
-            let is_shown = verdict == Verdict::Passed
-                || check
-                    .needs()
-                    .iter()
-                    .any(|need| *need != Capability::Inspect && *need != Capability::Control);
-            assert!(is_shown, "{}: {verdict:?}", check.name());
+/// Runs one check on a runtime of its own; the message if it fails. Everything happens on one thread and in
+/// memory, so when that thread has nothing left to do a call will never be answered.
+fn failure(check: &Check, mutant: Mutant) -> Option<String> {
+    let idle = Arc::new(Notify::new());
+    let hears = idle.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .on_thread_park(move || hears.notify_one())
+        .build()
+        .expect("a runtime");
+    let fixture: Arc<dyn StoreUnderTest> = Arc::new(Fixture(mutant));
+    let run = async {
+        tokio::select! {
+            biased;
+            verdict = check.run(&fixture) => Some(verdict),
+            () = idle.notified() => None,
+        }
+    };
+    match catch_unwind(AssertUnwindSafe(|| runtime.block_on(run))) {
+        Ok(Some(verdict)) => {
+            assert_eq!(verdict, Verdict::Passed, "{}", check.name());
             None
         }
-        Err(panic) => Some(*panic.downcast::<String>().expect("a message")),
+        Ok(None) => Some("it hangs".to_owned()),
+        Err(panic) => Some(match panic.downcast::<String>() {
+            Ok(message) => *message,
+            Err(_) => "a panic without a message".to_owned(),
+        }),
     }
 }
 
-fn assert_all_pass(fault: Fault) {
+fn assert_all_pass(mutant: Mutant) {
     for check in CHECKS {
-        assert_eq!(failure(check, fault), None, "{} on a store with fault {fault:?}", check.name());
+        assert_eq!(failure(check, mutant), None, "{} on a store with fault {mutant:?}", check.name());
     }
+}
+
+/// The checks that fail for each mutant, with what they say, in the order of [`MUTANTS`].
+fn kills() -> Vec<Vec<(&'static str, String)>> {
+    be_quiet_about_mutants();
+    let next = AtomicUsize::new(0);
+    let mut rows: Vec<(usize, Vec<(&str, String)>)> = thread::scope(|scope| {
+        let work = || {
+            let mut rows = Vec::new();
+            while let Some((index, planted)) = {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                MUTANTS.get(index).map(|planted| (index, planted))
+            } {
+                let killers = CHECKS.iter().filter_map(|check| {
+                    failure(check, planted.mutant).map(|message| (check.name(), message))
+                });
+                rows.push((index, killers.collect()));
+            }
+            rows
+        };
+        let named = || thread::Builder::new().name(MATRIX.to_owned());
+        let threads: Vec<_> = (0..4).map(|_| named().spawn_scoped(scope, work).expect("a thread")).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("no check escapes")).collect()
+    });
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, killers)| killers).collect()
+}
+
+/// The name of the threads that run checks on mutants.
+const MATRIX: &str = "mutants";
+
+/// Thousands of checks fail there; each panic's message is kept, and need not be printed, too.
+fn be_quiet_about_mutants() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if thread::current().name() != Some(MATRIX) {
+            tell(panic);
+        }
+    }));
 }
 
 #[test]
 fn a_store_without_fault_passes_every_check() {
-    assert_all_pass(Fault::None);
+    assert_all_pass(Mutant::None);
 }
 
+/// The whole matrix: each mutant is killed by the check that is named for it, and each check kills a mutant, so
+/// that none can rot unseen.
 #[test]
-fn each_fault_is_caught_by_a_named_check() {
-    let mut missed = Vec::new();
-    for (fault, name) in
-        CAUGHT_BY.iter().flat_map(|(fault, names)| names.iter().map(move |name| (fault, name)))
-    {
-        let check = Check::find(name).unwrap_or_else(|| panic!("no check is called {name}"));
-        match failure(check, *fault) {
-            Some(message) if message.starts_with("clause") => {}
-            other => missed.push((fault, name, other)),
+fn each_mutant_is_killed_and_each_check_kills() {
+    let kills = kills();
+    let mut faults = Vec::new();
+    for (planted, killers) in MUTANTS.iter().zip(&kills) {
+        match killers.iter().find(|(check, _)| *check == planted.killer) {
+            Some((_, message)) if message.starts_with("clause") || message == "it hangs" => {}
+            other => faults.push(format!("{planted:?} is not killed by the clause: {other:?}")),
         }
     }
-    assert!(missed.is_empty(), "faults not caught, or not by a clause: {missed:#?}");
+    let killing: BTreeSet<_> = kills.iter().flatten().map(|(check, _)| *check).collect();
+    let excused: BTreeSet<_> = KILLS_NOTHING.iter().map(|(check, _)| *check).collect();
+    for check in CHECKS.iter().map(Check::name) {
+        if killing.contains(check) == excused.contains(check) {
+            faults.push(format!(
+                "{check} kills {}",
+                if killing.contains(check) { "after all" } else { "nothing" }
+            ));
+        }
+    }
+    assert!(faults.is_empty(), "{}\n\n{}", faults.join("\n"), matrix(&kills));
+}
+
+/// Who kills whom, a line a mutant.
+fn matrix(kills: &[Vec<(&'static str, String)>]) -> String {
+    let line = |(planted, killers): (&planted::Planted, &Vec<(&str, String)>)| {
+        let names: Vec<_> = killers.iter().map(|(check, _)| *check).collect();
+        format!("{:?} ({}): {}", planted.mutant, names.len(), names.join(" "))
+    };
+    MUTANTS.iter().zip(kills).map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// No single call shows it: it takes a worker that sleeps through a wake.
 #[test]
 fn a_lost_wake_is_beyond_the_checks() {
-    assert_all_pass(Fault::WakeLost);
+    assert_all_pass(Mutant::WakeLost);
 }

@@ -65,13 +65,8 @@ impl State {
     /// run, and nobody else will hear of them.
     fn repeat_queue(&self, demand: &QueueDemand, earlier: &[JobId]) -> ClaimedQueue {
         let jobs = earlier.iter().filter_map(|id| self.claimed_from(&demand.queue, *id)).collect();
-        match self.index.lanes.queue(&demand.queue) {
-            Some(queue) if queue.paused_since.is_some() => {
-                ClaimedQueue { jobs, more: false, next_due: None, paused: true }
-            }
-            Some(_) => ClaimedQueue { jobs, more: true, next_due: None, paused: false },
-            None => ClaimedQueue::default(),
-        }
+        let paused = self.index.lanes.queue(&demand.queue).is_some_and(|queue| queue.paused_since.is_some());
+        ClaimedQueue { jobs, more: !paused, next_due: None, paused }
     }
 
     fn claimed_from(&self, queue: &QueueName, id: JobId) -> Option<ClaimedJob> {

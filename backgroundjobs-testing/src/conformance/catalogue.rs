@@ -15,6 +15,8 @@ macro_rules! each_conformance_check {
                 the_profile_makes_sense ["W-1"] [];
                 preparing_again_is_harmless ["L-1"] [];
                 a_closed_store_refuses ["F-7" "L-2"] [];
+                a_closed_store_shows_nothing ["F-7"] [Inspect];
+                a_closed_store_obeys_no_operator ["F-7"] [Control];
                 empty_requests_are_answered ["F-2"] [];
                 unknown_ids_are_answered ["F-3"] [];
             }
@@ -61,6 +63,8 @@ macro_rules! each_conformance_check {
                 a_repeated_claim_tells_of_cancels ["X-3" "C-5"] [];
                 a_repeated_claim_without_jobs_is_new ["C-5" "C-1"] [];
                 a_recovered_job_left_the_claim ["C-5" "C-2"] [];
+                a_repeated_claim_says_that_there_is_more ["C-5"] [];
+                a_repeated_claim_tells_of_a_pause ["C-5" "C-6"] [Control];
             }
             settle {
                 each_outcome_takes_its_step ["S-1" "S-3" "S-5"] [];
@@ -71,6 +75,7 @@ macro_rules! each_conformance_check {
                 a_batch_is_answered_in_order ["S-1"] [];
                 counts_after_the_lease_ran_out ["S-2"] [];
                 crashes_are_counted_in_a_row ["V-1" "S-4"] [];
+                a_flagged_job_keeps_its_run_at ["S-3"] [];
             }
             failures {
                 carry_time_attempt_and_kind ["V-3" "S-5"] [];
@@ -93,6 +98,7 @@ macro_rules! each_conformance_check {
                 takes_back_everyones ["V-2"] [];
                 leaves_the_others_alone ["V-4" "V-1"] [];
                 no_backoff_is_at_once ["V-1" "S-1"] [];
+                a_job_that_ends_keeps_its_run_at ["V-1"] [];
             }
             cancel {
                 a_waiting_job_is_cancelled_at_once ["X-3"] [];
@@ -122,6 +128,7 @@ macro_rules! each_conformance_check {
                 a_key_held_for_a_time_stays ["P-1" "U-4" "P-4"] [];
                 a_pruned_job_is_unknown ["S-1" "I-2" "I-1"] [];
                 an_endless_age_keeps ["T-4"] [];
+                next_prune_ends_with_time ["P-3" "T-4"] [];
             }
             time {
                 only_the_given_time_counts ["T-1" "T-2"] [];
@@ -170,6 +177,7 @@ macro_rules! each_conformance_check {
                 answers_each_in_order ["O-3" "O-1" "F-2"] [Control];
                 takes_its_key_again_or_conflicts ["O-2" "C-9"] [Control];
                 a_key_held_for_a_time_is_held_right ["O-2" "U-1"] [Control];
+                a_lapsed_key_is_taken_again_or_conflicts ["O-2" "U-1"] [Control];
             }
         }
     };

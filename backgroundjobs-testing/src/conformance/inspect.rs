@@ -156,7 +156,15 @@ pub(super) async fn names_queues_with_jobs(cx: &Context) {
     same("N-6", "queues of an empty store", answer("queues", inspect(cx).queues(at(0)).await), vec![]);
     zoo(cx).await;
     cx.put(at(3), cx.job_of("Z", "x").with(|job| job.run_at = RunAt::In(secs(9)))).await;
+    for (name, ends) in [("over", true), ("runs", false)] {
+        cx.put(at(3), cx.job_of(name, "x")).await;
+        let job = cx.claim(at(3), &[(name, 1)], &["x"]).await.queues.swap_remove(0).jobs.swap_remove(0);
+        if ends {
+            cx.end(at(3), &job, Outcome::Complete).await;
+        }
+    }
     let queues = answer("queues", inspect(cx).queues(at(3)).await);
     let seen: Vec<_> = queues.iter().map(|facts| (facts.queue.as_str(), facts.paused_since)).collect();
-    same("N-6", "queues that have jobs", seen, vec![("Z", None), ("a", None), ("b", None)]);
+    let expected = ["Z", "a", "b", "over", "runs"].map(|name| (name, None)).to_vec();
+    same("N-6", "queues that have jobs", seen, expected);
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CancelJobs, InsertJobs, LeaseKey, Outcome, PruneJobs, RecoverJobs, RenewLeases, Retention, SettleJobs,
-    Settlement, StoreError, StoreErrorKind,
+    CancelJobs, CountJobs, InsertJobs, JobFilter, LeaseKey, ListJobs, Outcome, PruneJobs, RecoverJobs,
+    RenewLeases, Retention, SettleJobs, Settlement, StoreError, StoreErrorKind,
 };
 
-use super::context::{BACKOFF, Context, KIND, LEASE, QUEUE, at, holds, same};
+use super::context::{BACKOFF, Context, KIND, LEASE, QUEUE, at, holds, queue, same};
 
 /// The profile is constant, and promises no more than the store keeps.
 pub(super) async fn the_profile_makes_sense(cx: &Context) {
@@ -21,15 +21,17 @@ pub(super) async fn the_profile_makes_sense(cx: &Context) {
     same("profile", "the profile later on", cx.store().profile(), profile);
 }
 
-/// Preparing again, and by several at once, changes nothing.
+/// Preparing again, and by several at once, changes nothing: what another process runs, runs on.
 pub(super) async fn preparing_again_is_harmless(cx: &Context) {
-    let id = cx.put(at(0), cx.job()).await;
-    let before = cx.get(id).await;
+    let running = cx.running(at(0)).await.id;
+    let waiting = cx.put(at(0), cx.job()).await;
+    let before = (cx.get(running).await, cx.get(waiting).await);
     let results = cx.race(4, |_, store| async move { store.prepare().await }).await;
     for result in results {
         holds("L-1", "prepare to be answered again", result.is_ok(), &result);
     }
-    same("L-1", "the record after it", cx.get(id).await, before);
+    let after = (cx.get(running).await, cx.get(waiting).await);
+    same("L-1", "a running and a waiting job after it", after, before);
 }
 
 /// A closed store refuses every call, and may be closed again.
@@ -50,6 +52,33 @@ pub(super) async fn a_closed_store_refuses(cx: &Context) {
     refused("cancel", store.cancel(&CancelJobs::new(at(1), vec![job.id])).await);
     refused("get", store.get(&[job.id]).await);
     refused("prune", store.prune(&PruneJobs::new(at(1), Retention::FOREVER, 9)).await);
+    refused("prepare", store.prepare().await);
+}
+
+/// A closed store answers no question about many jobs. (One that hangs makes the check hang.)
+pub(super) async fn a_closed_store_shows_nothing(cx: &Context) {
+    cx.put(at(0), cx.job()).await;
+    let inspect = cx.store().inspect().expect("the check asks for a store that can");
+    close(cx).await;
+    refused("count", inspect.count(&CountJobs::new(at(1), JobFilter::all())).await);
+    refused("list", inspect.list(&ListJobs::new(at(1), JobFilter::all(), None, 9)).await);
+    refused("queues", inspect.queues(at(1)).await);
+}
+
+/// A closed store does nothing that an operator asks. (One that hangs makes the check hang.)
+pub(super) async fn a_closed_store_obeys_no_operator(cx: &Context) {
+    let over = cx.ended(at(0), Outcome::Complete).await;
+    let control = super::control::control(cx);
+    close(cx).await;
+    refused("requeue", control.requeue(at(1), &[over]).await);
+    refused("delete", control.delete(at(1), &[over]).await);
+    refused("pause", control.pause(at(1), &queue(QUEUE)).await);
+    refused("resume", control.resume(at(1), &queue(QUEUE)).await);
+}
+
+async fn close(cx: &Context) {
+    let result = cx.store().close().await;
+    holds("L-2", "close to be answered", result.is_ok(), &result);
 }
 
 #[track_caller]

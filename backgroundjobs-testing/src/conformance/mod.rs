@@ -21,6 +21,8 @@
 //! backgroundjobs_testing::store_conformance!(Mine);
 //! ```
 //!
+//! `docs/conformance.md` has each clause with its checks, and the bugs that they were seen to find.
+//!
 //! The checks run on the caller's time, so a fresh store must answer [`TimeSource::Given`] in its profile, whatever
 //! it does in production; what a store on a time of its own must do is checked where its clock can be set. A check
 //! that needs what is not there is shown as skipped. [`run_all`] runs every check and answers a report.

@@ -165,3 +165,29 @@ pub(super) async fn an_endless_age_keeps(cx: &Context) {
     }
     same("T-4", "jobs left", cx.left(&ids).await, ids);
 }
+
+/// `next_prune` saturates: a job that is too old only after the end of time never goes, and is no reason to ask
+/// again at once; one that is too old at its last microsecond goes then.
+pub(super) async fn next_prune_ends_with_time(cx: &Context) {
+    let end = Timestamp::MAX;
+    let ids = ended(cx, 0, 1, Outcome::Complete).await;
+    let whole = end.since(at(0));
+    for age in [whole, Duration::MAX] {
+        let keep = succeeded(Keep::for_age(age));
+        let reply = cx.prune(at(1), keep, MANY).await;
+        let at_most = reply.next_prune.is_none_or(|next| next == end);
+        holds("T-4", format!("no next_prune but the end of time under an age of {age:?}"), at_most, reply);
+        let reply = cx.prune(end, keep, MANY).await;
+        same(
+            "P-3",
+            "removed and next_prune at the end of time",
+            (reply.removed, reply.next_prune),
+            (0, None),
+        );
+    }
+    let keep = succeeded(Keep::for_age(whole - MICRO));
+    let reply = cx.prune(at(1), keep, MANY).await;
+    same("P-3", "next_prune of a job too old at the end of time", reply.next_prune, Some(end));
+    same("P-3", "jobs removed at the end of time", cx.prune(end, keep, MANY).await.removed, 1);
+    same("P-3", "jobs left", cx.left(&ids).await, vec![]);
+}

@@ -3,7 +3,8 @@
 use backgroundjobs_core::{CancelStatus, JobState, RecoverJobs, Settled, Timestamp, recovered_state};
 
 use super::context::{
-    BACKOFF, Context, KIND, LEASE, MICRO, QUEUE, With, answer, applied, at, fail, lease_of, retry, same, secs,
+    BACKOFF, Context, KIND, LEASE, MICRO, QUEUE, With, answer, applied, at, fail, holds, lease_of, retry,
+    same, secs,
 };
 
 /// A lease is over at its very end, not before; the job waits for its back-off.
@@ -145,4 +146,20 @@ pub(super) async fn no_backoff_is_at_once(cx: &Context) {
     let repeated = cx.settle(at(100), lease_of(&first), retry(secs(0))).await;
     same("S-1", "settle of the first claim again", repeated, applied(JobState::Waiting));
     same("V-1", "crashes handed out", cx.take_one(at(100)).await.crashes, 1);
+}
+
+/// A job that ends here waits for no back-off: its `run_at` stays.
+pub(super) async fn a_job_that_ends_keeps_its_run_at(cx: &Context) {
+    for flagged in [true, false] {
+        let max_crashes = if flagged { 9 } else { 1 };
+        let job = cx.run(at(0), cx.job().with(|job| job.max_crashes = max_crashes)).await;
+        if flagged {
+            cx.cancel(at(1), job.id).await;
+        }
+        let before = cx.get(job.id).await;
+        cx.recover(at(100), 9).await;
+        let after = cx.get(job.id).await;
+        holds("V-1", "the job to be over", after.state.is_final(), &after);
+        same("V-1", format!("run_at of a job that is {}", after.state), after.run_at, before.run_at);
+    }
 }

@@ -2,7 +2,9 @@
 
 use backgroundjobs_core::{CancelStatus, ClaimJobs, Outcome};
 
-use super::context::{BACKOFF, Context, KIND, LEASE, QUEUE, With, at, holds, ids_of, lease_of, same};
+use super::context::{
+    BACKOFF, Context, KIND, LEASE, QUEUE, With, answer, at, holds, ids_of, lease_of, queue, same,
+};
 
 fn again(claim: &ClaimJobs, seconds: u64) -> ClaimJobs {
     claim.clone().with(|claim| (claim.repeated, claim.now) = (true, at(seconds)))
@@ -90,4 +92,38 @@ pub(super) async fn a_recovered_job_left_the_claim(cx: &Context) {
     same("C-2", "the job that another claim took", job.id, lost.id);
     let reply = cx.send(&again(&claim, 111)).await;
     same("C-5", "jobs of a claim that lost them to another", ids_of(&reply.queues[0]), vec![]);
+}
+
+/// It did not look for other jobs, so it says of each queue that there may be more, and nothing is lost.
+pub(super) async fn a_repeated_claim_says_that_there_is_more(cx: &Context) {
+    many(cx, 3).await;
+    let claim = cx.claim_of(at(0), &[("other", 5), (QUEUE, 2), ("empty", 5)], &[KIND]);
+    cx.send(&claim).await;
+    let late = cx.put(at(1), cx.job_of("other", KIND)).await;
+    let reply = cx.send(&again(&claim, 2)).await;
+    let seen: Vec<_> = reply.queues.iter().map(|queue| (queue.jobs.len(), queue.more)).collect();
+    let expected = vec![(0, true), (2, true), (0, true)];
+    same("C-5", "jobs and `more` of a repeated claim, queue by queue", seen, expected);
+    let next = cx.claim(at(2), &[("other", 5), (QUEUE, 5)], &[KIND]).await;
+    let seen = (ids_of(&next.queues[0]), next.queues[1].jobs.len());
+    same("C-5", "jobs that it did not look for", seen, (vec![late], 1));
+}
+
+/// A queue paused since then is marked, and its jobs are told of all the same: they run.
+pub(super) async fn a_repeated_claim_tells_of_a_pause(cx: &Context) {
+    let control = super::control::control(cx);
+    many(cx, 3).await;
+    cx.put(at(0), cx.job_of("other", KIND)).await;
+    let claim = cx.claim_of(at(0), &[(QUEUE, 2), ("other", 1)], &[KIND]);
+    let first = cx.send(&claim).await;
+    answer("pause", control.pause(at(1), &queue(QUEUE)).await);
+    let reply = cx.send(&again(&claim, 2)).await;
+    let (paused, other) = (&reply.queues[0], &reply.queues[1]);
+    same("C-5", "jobs of a queue paused meanwhile", ids_of(paused), ids_of(&first.queues[0]));
+    let marks = (paused.paused, paused.more, paused.next_due);
+    same("C-6", "mark, `more` and next_due of a queue paused meanwhile", marks, (true, false, None));
+    same("C-5", "mark and `more` of a queue beside it", (other.paused, other.more), (false, true));
+    answer("resume", control.resume(at(3), &queue(QUEUE)).await);
+    let resumed = cx.send(&again(&claim, 4)).await.queues.swap_remove(0);
+    same("C-5", "mark and `more` after the resume", (resumed.paused, resumed.more), (false, true));
 }

@@ -117,3 +117,35 @@ pub(super) async fn a_key_held_for_a_time_is_held_right(cx: &Context) {
     same("O-2", "insert before the second end", holder(cx, last).await, Inserted::Existing(job.id));
     same("U-1", "insert at the second end", holder(cx, at(300)).await, Inserted::New);
 }
+
+/// A key that lapsed is free to be taken again, for its full time; one that another holds by now is not, be it
+/// held for a time by a job that is over.
+pub(super) async fn a_lapsed_key_is_taken_again_or_conflicts(cx: &Context) {
+    let hold = KeyHold::For(secs(10));
+    let job = cx.run(at(0), cx.keyed("k", hold)).await;
+    cx.end(at(1), &job, Outcome::Complete).await;
+    same("O-2", "requeue once its key lapsed", requeue(cx, at(20), &[job.id]).await, requeued());
+    let last = at(30) - MICRO;
+    same("O-2", "insert before the end of a full time", holder(cx, last).await, Inserted::Existing(job.id));
+    cx.cancel(at(29), job.id).await;
+
+    let before = cx.get(job.id).await;
+    let conflict = |holder| vec![RequeueStatus::Conflict(holder)];
+    let second = cx.put(at(30), cx.keyed("k", KeyHold::UntilFinished)).await;
+    same("O-2", "requeue when another took the key", requeue(cx, at(31), &[job.id]).await, conflict(second));
+    same("O-2", "insert with the key", holder(cx, at(32)).await, Inserted::Existing(second));
+    cx.cancel(at(33), second).await;
+    let third = cx.run(at(40), cx.keyed("k", hold)).await.id;
+    let last = at(50) - MICRO;
+    same("O-2", "requeue while another runs", requeue(cx, at(41), &[job.id]).await, conflict(third));
+    let leased = cx.get(third).await.generation;
+    let lease = backgroundjobs_core::LeaseKey { id: third, generation: leased };
+    cx.settle(at(42), lease, Outcome::Complete).await;
+    same("O-2", "requeue when another is over", requeue(cx, last, &[job.id]).await, conflict(third));
+    same("O-2", "the job in conflict", cx.get(job.id).await, before);
+
+    same("O-2", "requeue once another's key lapsed", requeue(cx, at(50), &[job.id]).await, requeued());
+    let last = at(60) - MICRO;
+    same("O-2", "insert before the end of its time", holder(cx, last).await, Inserted::Existing(job.id));
+    same("U-1", "insert at the end of its time", holder(cx, at(60)).await, Inserted::New);
+}

@@ -181,3 +181,19 @@ pub(super) async fn crashes_are_counted_in_a_row(cx: &Context) {
         cx.cancel(at(202), job.id).await;
     }
 }
+
+/// A flagged job does not wait again, so no delay moves its `run_at`; the rest is as for any other job.
+pub(super) async fn a_flagged_job_keeps_its_run_at(cx: &Context) {
+    let outcomes = outcomes().into_iter().filter(|outcome| outcome.settles_to(false) == JobState::Waiting);
+    for outcome in outcomes {
+        let job = cx.run(at(2), cx.job().with(|job| job.run_at = RunAt::At(at(1)))).await;
+        cx.cancel(at(2), job.id).await;
+        let before = cx.get(job.id).await;
+        cx.end(at(3), &job, outcome.clone()).await;
+        let mut after = cx.get(job.id).await;
+        after.failures.clear();
+        let mut expected = settled(before.clone(), &outcome, JobState::Cancelled);
+        expected.run_at = before.run_at;
+        same("S-3", format!("the record of a flagged job after {outcome:?}"), after, expected);
+    }
+}

@@ -5,10 +5,17 @@
 
 #![allow(dead_code, reason = "each test that includes this module uses a part of it")]
 
+mod claim;
+mod clear;
+mod handles;
+mod interrupted;
+mod mutants;
 mod operate;
+mod settle;
 mod table;
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -16,86 +23,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
-    InspectStore, JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes,
-    RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
-    StoreProfile, WakeHub,
+    InspectStore, JobId, JobRecord, JobState, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs,
+    RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs, StoreError, StoreErrorKind,
+    StoreOperation, StoreProfile, Timestamp, WakeHub,
 };
 use parking_lot::{Mutex, MutexGuard};
 use table::Table;
-
-/// What is wrong with a [`PlantedStore`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Nothing.
-    None,
-    /// A claim reads the due jobs, is interrupted, and updates them without looking again.
-    ClaimSelectsThenUpdates,
-    /// A repeated claim hands out more jobs.
-    ClaimForgetsItsId,
-    /// Jobs are handed out by time alone.
-    ClaimIgnoresPriority,
-    /// A limit counts for all queues together.
-    ClaimSharesItsLimit,
-    /// A claim does not let go of a key held until the start.
-    ClaimKeepsKey,
-    /// `next_due` counts jobs of paused queues.
-    NextDueCountsPaused,
-    /// `next_due` counts jobs of kinds the worker does not know.
-    NextDueCountsForeign,
-    /// `next_expiry` tells of the leases of this claim only.
-    NextExpiryIsMine,
-    /// An insert looks at the keys, is interrupted, and stores without looking again.
-    InsertLooksThenStores,
-    /// A conflict leaves the jobs before it stored.
-    InsertKeepsHalfABatch,
-    /// White space around args is lost.
-    InsertTrimsArgs,
-    /// An old claim may settle a newer one's run.
-    SettleIgnoresGeneration,
-    /// A settle whose job moved on is Lost when it is repeated.
-    SettleForgetsRepeats,
-    /// A settle counts only while the lease lasts.
-    SettleNeedsALease,
-    /// A retry takes the job's key again.
-    RetryRetakesKey,
-    /// A retry takes a flagged job back to Waiting.
-    RetryForgetsCancel,
-    /// Crashes are counted since the beginning, not in a row.
-    CrashesAreForEver,
-    /// A lease that ran out cannot be renewed.
-    RenewRefusesLate,
-    /// Hearing of a cancel does not hold the lease.
-    RenewDropsFlagged,
-    /// A recover reads the lost jobs, is interrupted, and updates them without looking again.
-    RecoverSelectsThenUpdates,
-    /// A recover takes a flagged job back to Waiting.
-    RecoverForgetsCancel,
-    /// A recover takes a job back only after the end of its lease, not at it.
-    RecoverIsLate,
-    /// A key held for a time lasts a microsecond too long.
-    KeyEndsLate,
-    /// A pruned job takes its key along.
-    PruneDropsKeys,
-    /// A job goes when it is just as old as allowed.
-    PruneIsInclusive,
-    /// The latest jobs are counted over all states.
-    PruneCountsTogether,
-    /// Pausing again moves the instant.
-    PauseMoves,
-    /// A requeued job keeps its flag.
-    RequeueKeepsFlag,
-    /// A page starts with the job that ended the last.
-    PagesOverlap,
-    /// An announcement made while a claim is in flight reaches nobody. Every clause that one call can show is
-    /// kept; only a worker that waits too long shows it.
-    WakeLost,
-}
+#[allow(unused_imports, reason = "each test that includes this module uses a part of it")]
+pub(crate) use {
+    handles::on_own_time,
+    mutants::{MUTANTS, Mutant, Planted},
+};
 
 /// A naive store in memory.
 #[derive(Debug)]
 pub(crate) struct PlantedStore {
-    fault: Fault,
-    table: Mutex<Table>,
+    mutant: Mutant,
+    table: Arc<Mutex<Table>>,
     closed: AtomicBool,
     hub: WakeHub,
     /// Nobody listens to it.
@@ -121,10 +65,10 @@ impl Drop for InFlight<'_> {
 }
 
 impl PlantedStore {
-    pub(crate) fn new(fault: Fault) -> Self {
+    pub(crate) fn new(mutant: Mutant) -> Self {
         Self {
-            fault,
-            table: Mutex::new(Table::new(fault)),
+            mutant,
+            table: Arc::new(Mutex::new(Table::new(mutant))),
             closed: AtomicBool::new(false),
             hub: WakeHub::new(),
             dead_hub: WakeHub::new(),
@@ -134,8 +78,8 @@ impl PlantedStore {
     }
 
     /// With calls that take a microsecond of virtual time, so that a scheduler lets others in between.
-    pub(crate) fn slow(fault: Fault, env: Env) -> Self {
-        Self { env: Some(env), ..Self::new(fault) }
+    pub(crate) fn slow(mutant: Mutant, env: Env) -> Self {
+        Self { env: Some(env), ..Self::new(mutant) }
     }
 
     /// Lets other tasks go first, once.
@@ -155,10 +99,30 @@ impl PlantedStore {
     }
 
     fn open(&self, operation: StoreOperation) -> Result<MutexGuard<'_, Table>, StoreError> {
-        if self.closed.load(Ordering::SeqCst) {
+        use StoreOperation as Op;
+        let works_on = match self.mutant {
+            Mutant::ClosedStoreGoesOn => true,
+            Mutant::ClosedStoreShows => matches!(operation, Op::Count | Op::List | Op::Queues),
+            Mutant::ClosedStoreObeys => {
+                matches!(operation, Op::Requeue | Op::Delete | Op::Pause | Op::Resume)
+            }
+            _ => false,
+        };
+        if self.closed.load(Ordering::SeqCst) && !works_on {
             return Err(StoreError::new(operation, StoreErrorKind::Closed, "it was closed"));
         }
         Ok(self.table.lock())
+    }
+
+    /// The table, for a call at this time.
+    fn open_at(
+        &self,
+        operation: StoreOperation,
+        now: Timestamp,
+    ) -> Result<MutexGuard<'_, Table>, StoreError> {
+        let mut table = self.open(operation)?;
+        table.hear(operation, now)?;
+        Ok(table)
     }
 }
 
@@ -169,83 +133,115 @@ impl JobStore for PlantedStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
+        if self.mutant == Mutant::ClosedStoreReopens {
+            self.closed.store(false, Ordering::SeqCst);
+        }
+        let mut table = self.open(StoreOperation::Prepare)?;
+        if self.mutant == Mutant::PrepareRecovers {
+            for job in table.jobs.values_mut().filter(|job| job.state == JobState::Running) {
+                (job.state, job.lease, job.crashes) = (JobState::Waiting, None, job.crashes + 1);
+            }
+        }
         Ok(())
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.closed.store(true, Ordering::SeqCst);
+        let before = self.closed.swap(true, Ordering::SeqCst);
+        if before && self.mutant == Mutant::CloseOnlyOnce {
+            return Err(StoreError::new(StoreOperation::Close, StoreErrorKind::Closed, "it was closed"));
+        }
         Ok(())
     }
 
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
-        let jobs = if self.fault == Fault::InsertLooksThenStores {
-            let seen = self.open(StoreOperation::Insert)?.clone();
-            self.step_aside().await;
-            self.open(StoreOperation::Insert)?.insert_as_seen(&seen, request)?
-        } else {
-            self.open(StoreOperation::Insert)?.insert(request)?
+        let jobs = match self.mutant {
+            Mutant::InsertLooksThenStores | Mutant::InsertLooksForIdsOnce => {
+                self.look_then_insert(request).await?
+            }
+            Mutant::InsertStoresOneByOne => self.insert_one_by_one(request).await?,
+            Mutant::InsertDeadlocks => self.insert_under_locks(request).await?,
+            _ => self.open_at(StoreOperation::Insert, request.now)?.insert(request)?,
         };
         Ok(InsertedJobs { store_now: request.now, jobs })
     }
 
     async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
         let _in_flight = InFlight::enter(&self.claims_in_flight);
-        match self.fault {
-            Fault::ClaimSelectsThenUpdates => {
-                let due = self.open(StoreOperation::Claim)?.due(request);
-                self.step_aside().await;
-                Ok(self.open(StoreOperation::Claim)?.hand_out(request, due))
-            }
-            _ => {
-                let reply = self.open(StoreOperation::Claim)?.claim(request);
-                if self.fault == Fault::WakeLost || self.env.is_some() {
-                    self.step_aside().await;
-                }
-                Ok(reply)
-            }
+        if self.mutant == Mutant::ClaimSelectsThenUpdates {
+            let due = self.open_at(StoreOperation::Claim, request.now)?.due(request);
+            self.step_aside().await;
+            return Ok(self.open(StoreOperation::Claim)?.hand_out(request, due));
         }
+        let reply = self.open_at(StoreOperation::Claim, request.now)?.claim(request);
+        if self.mutant == Mutant::WakeLost || self.env.is_some() {
+            self.step_aside().await;
+        }
+        Ok(reply)
     }
 
     async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
-        let mut table = self.open(StoreOperation::Renew)?;
-        let leases = request.leases.iter().map(|lease| table.renew(request, *lease)).collect();
+        let mut table = self.open_at(StoreOperation::Renew, request.now)?;
+        let unknown = request.leases.iter().any(|lease| !table.jobs.contains_key(&lease.id));
+        if unknown && self.mutant == Mutant::UnknownIdFails {
+            return Err(StoreError::new(StoreOperation::Renew, StoreErrorKind::Other, "no such job"));
+        }
+        let mut leases = request.leases.clone();
+        if self.mutant == Mutant::RenewAnswersInItsOrder {
+            leases.sort_unstable();
+        }
+        let leases = leases.into_iter().map(|lease| table.renew(request, lease)).collect();
         Ok(RenewedLeases { store_now: request.now, leases })
     }
 
     async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
-        let mut table = self.open(StoreOperation::Settle)?;
-        let jobs = request.outcomes.iter().map(|end| table.settle(request.now, end)).collect();
+        if self.mutant == Mutant::SettleLooksThenUpdates {
+            return self.look_then_settle(request).await;
+        }
+        let mut table = self.open_at(StoreOperation::Settle, request.now)?;
+        let mut jobs = Vec::new();
+        for end in &request.outcomes {
+            let stops = self.mutant == Mutant::SettleStopsAtLost && jobs.contains(&Settled::Lost);
+            jobs.push(if stops { Settled::Lost } else { table.settle(request.now, end) });
+        }
         Ok(SettledJobs { store_now: request.now, jobs })
     }
 
     async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
-        let lost = self.open(StoreOperation::Recover)?.lost(request);
-        if self.fault == Fault::RecoverSelectsThenUpdates {
+        if self.mutant == Mutant::RecoverSelectsThenUpdates {
+            let lost = self.open_at(StoreOperation::Recover, request.now)?.lost(request);
             self.step_aside().await;
             return Ok(self.open(StoreOperation::Recover)?.take_back(request, &lost));
         }
-        let mut table = self.open(StoreOperation::Recover)?;
+        let mut table = self.open_at(StoreOperation::Recover, request.now)?;
         let lost = table.lost(request);
         Ok(table.take_back(request, &lost))
     }
 
     async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
-        let mut table = self.open(StoreOperation::Cancel)?;
+        if self.mutant == Mutant::CancelLooksThenFlags {
+            return self.look_then_cancel(request).await;
+        }
+        let mut table = self.open_at(StoreOperation::Cancel, request.now)?;
         Ok(request.ids.iter().map(|id| table.cancel(request.now, *id)).collect())
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
         let table = self.open(StoreOperation::Get)?;
+        let mut ids = ids.to_vec();
+        if self.mutant == Mutant::GetAnswersInItsOrder {
+            ids.sort_unstable();
+        }
         Ok(ids.iter().map(|id| table.jobs.get(id).cloned()).collect())
     }
 
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
-        Ok(self.open(StoreOperation::Prune)?.prune(request))
+        Ok(self.open_at(StoreOperation::Prune, request.now)?.prune(request))
     }
 
     fn local_hub(&self) -> Option<&WakeHub> {
-        let lost = self.fault == Fault::WakeLost && self.claims_in_flight.load(Ordering::SeqCst) > 0;
-        Some(if lost { &self.dead_hub } else { &self.hub })
+        let lost = self.mutant == Mutant::WakeLost && self.claims_in_flight.load(Ordering::SeqCst) > 0;
+        let hub = if lost { &self.dead_hub } else { &self.hub };
+        (self.mutant != Mutant::ProfileWithoutWake).then_some(hub)
     }
 
     fn remote_wakes(&self) -> Option<&dyn RemoteWakes> {
