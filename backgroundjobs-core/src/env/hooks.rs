@@ -95,7 +95,7 @@ pub enum Checkpoint {
     BeforeStore(StoreOperation),
     /// The store has answered.
     AfterStore(StoreOperation),
-    /// A job is about to run.
+    /// A job is about to run: its handler begins. One that is not to start after all does not come here.
     BeforeRun {
         /// The job.
         id: JobId,

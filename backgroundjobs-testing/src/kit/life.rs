@@ -110,15 +110,17 @@ impl Hooks for LifeHooks {
 
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {
         self.steps.trace_checkpoint(&at);
-        match &at {
-            Checkpoint::BeforeRun { id, generation, .. } => self.history.started(*id, *generation),
-            Checkpoint::AfterRun { id, generation, .. } => self.history.ended(*id, *generation),
-            _ => {}
+        if let Checkpoint::AfterRun { id, generation, .. } = &at {
+            self.history.ended(*id, *generation);
         }
         // The test itself calls through managers too, and is no process that could crash.
         let in_it = self.steps.current_task().is_some_and(|task| self.life.has(task));
         if in_it && self.plan.is_reached(&at, &self.life) {
             return Box::pin(std::future::pending());
+        }
+        // One that crashes before it has not begun.
+        if let Checkpoint::BeforeRun { id, generation, .. } = &at {
+            self.history.started(*id, *generation);
         }
         Box::pin(std::future::ready(()))
     }

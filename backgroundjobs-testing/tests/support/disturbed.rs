@@ -24,6 +24,15 @@ pub(crate) trait Disturbance: Send + Sync + 'static {
     async fn settle(&self, store: &dyn JobStore, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
         store.settle(request).await
     }
+
+    async fn get(&self, store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
+        store.get(ids).await
+    }
+
+    /// Whether it cannot say what it has.
+    fn is_blind(&self) -> bool {
+        false
+    }
 }
 
 pub(crate) struct DisturbedStore<D> {
@@ -73,7 +82,7 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
         self.inner.cancel(request).await
     }
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
-        self.inner.get(ids).await
+        self.disturbance.get(&*self.inner, ids).await
     }
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
         self.inner.prune(request).await
@@ -85,7 +94,7 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
         self.inner.remote_wakes()
     }
     fn inspect(&self) -> Option<&dyn InspectStore> {
-        self.inner.inspect()
+        self.inner.inspect().filter(|_| !self.disturbance.is_blind())
     }
     fn control(&self) -> Option<&dyn ControlStore> {
         self.inner.control()

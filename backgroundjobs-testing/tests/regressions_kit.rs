@@ -1,0 +1,110 @@
+//! Faults of the test kit that a review found; each failed before it was mended.
+
+mod support;
+
+use std::future::{IntoFuture, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use backgroundjobs_core::prelude::*;
+use backgroundjobs_core::{
+    Builder, CancelStatus, ClaimJobs, ClaimedJobs, DeleteStatus, InsertJobs, JobId, JobRecord, JobState,
+    JobStore, Kind, LeaseKey, NewJob, Outcome, Payload, QueueName, SettleJobs, Settlement, StoreError,
+    StoreErrorKind, StoreOperation,
+};
+use backgroundjobs_memory::prelude::*;
+use backgroundjobs_testing::{Attempt, Ledger, Limits, TestKit, crash_everywhere};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use support::disturbed::{Disturbance, DisturbedStore};
+use support::{millis, one_thread, panic_text, seconds};
+
+#[derive(Serialize, Deserialize)]
+struct Work {
+    number: u32,
+}
+
+impl JobArgs for Work {
+    const KIND: &'static str = "work";
+}
+
+#[derive(Serialize, Deserialize)]
+struct Other;
+
+impl JobArgs for Other {
+    const KIND: &'static str = "other";
+}
+
+async fn work(_: Work, _: JobContext) -> JobResult {
+    Ok(())
+}
+
+async fn other(_: Other, _: JobContext) -> JobResult {
+    Ok(())
+}
+
+fn program(store: &MemoryStore) -> Builder {
+    BackgroundJobs::builder(|options| options.use_store(store.clone()).queue("default", 1)).register_fn(work)
+}
+
+struct Blind;
+
+#[async_trait]
+impl Disturbance for Blind {
+    fn is_blind(&self) -> bool {
+        true
+    }
+}
+
+/// It was announced as a run before the slot looked whether it was to run at all.
+#[tokio::test]
+async fn a_job_that_is_cancelled_between_its_claim_and_its_start_has_not_run() {
+    let kit = TestKit::new();
+    let (ids, ran) = (Arc::new(Mutex::new(Vec::<JobId>::new())), Arc::new(AtomicUsize::new(0)));
+    let (known, count) = (ids.clone(), ran.clone());
+    let cancel_next = move |work: Work, ctx: JobContext| {
+        let next = known.lock().get(work.number as usize + 1).copied();
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            if let Some(next) = next
+                && work.number == 20
+            {
+                assert_eq!(ctx.manager().cancel(next).await?, CancelStatus::Requested, "it is read ahead");
+            }
+            ctx.sleep(millis(1)).await;
+            Ok(())
+        }
+    };
+    let jobs = kit
+        .start(
+            BackgroundJobs::builder(|options| options.use_in_memory().queue("default", 1))
+                .register_fn(cancel_next),
+        )
+        .await;
+    for number in 0..40 {
+        let id = jobs.manager().enqueue(Work { number }).await.expect("stored").id;
+        ids.lock().push(id);
+    }
+    let report = kit.drain(Limits::new()).await;
+    assert_eq!((report.succeeded, report.cancelled), (39, 1), "{report}");
+    assert_eq!(ran.load(Ordering::SeqCst), 39);
+    kit.jobs().await.assert_ran::<Work>().times(39);
+    kit.finish().await;
+}
+
+/// It was written down as one before the process died.
+#[test]
+fn a_run_before_which_its_process_crashes_has_not_begun() {
+    let scenario = async |kit: &TestKit| {
+        let store = MemoryStore::new();
+        let node = kit.node("a").start(move || program(&store)).await;
+        let _ = node.manager().enqueue(Work { number: 0 }).await.expect("stored");
+        let _ = kit.drain(Limits::new()).await;
+    };
+    let report = one_thread().block_on(crash_everywhere(scenario, |ledger| {
+        ledger.jobs().assert_ran::<Work>().times(usize::try_from(ledger.reruns()).expect("few") + 1);
+    }));
+    assert!(report.points.contains_key("a before a run of work, attempt 1"), "{report:?}");
+}
