@@ -94,6 +94,22 @@ async fn a_job_that_is_cancelled_between_its_claim_and_its_start_has_not_run() {
     kit.finish().await;
 }
 
+/// The first program that knew the kind performed it, handler or not.
+#[tokio::test]
+async fn a_job_is_performed_by_a_program_that_has_its_handler() {
+    let kit = TestKit::new();
+    let store = MemoryStore::new();
+    let _shop =
+        kit.build(BackgroundJobs::builder(|options| options.use_store(store.clone()).producer_only()));
+    let _front = kit.build(
+        BackgroundJobs::builder(|options| options.use_store(store.clone()).produces::<Work>())
+            .register_fn(other),
+    );
+    let _worker = kit.build(program(&store));
+    kit.perform(Work { number: 0 }).await.expect_success();
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {

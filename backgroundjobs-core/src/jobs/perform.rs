@@ -18,7 +18,8 @@ impl BackgroundJobs {
     /// Cancel safety: dropping it drops the handler where it waits.
     ///
     /// # Errors
-    /// [`EnqueueError`] as an enqueue of the same draft would answer, but for what a store answers.
+    /// [`EnqueueError`] as an enqueue of the same draft would answer, but for what a store answers; and
+    /// [`UnknownKind`](EnqueueError::UnknownKind) where there is no handler for it, though it may be enqueued here.
     pub async fn perform(&self, draft: JobDraft, attempt: u16) -> Result<Outcome, EnqueueError> {
         let job = self.manager.new_run(draft, attempt)?;
         let manager: Arc<dyn JobManager> = self.manager.clone();

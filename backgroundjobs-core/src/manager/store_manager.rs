@@ -152,6 +152,10 @@ impl StoreManager {
     /// A run of a job that is not stored, as its first claim would hand it out.
     pub(crate) fn new_run(&self, draft: JobDraft, attempt: u16) -> Result<ClaimedJob, EnqueueError> {
         let job = self.resolve(draft, &mut iter::empty())?;
+        if self.producing.registry.find(&job.kind).is_none() {
+            // It may be enqueued here, and nothing more.
+            return Err(unknown_kind(&job.kind, self.producing.registry.names().iter()));
+        }
         let record = JobRecord::inserted(job, self.env().now());
         let attempts = attempt.saturating_sub(1);
         Ok(ClaimedJob { generation: 1, attempts, ..ClaimedJob::from_record(&record) })
@@ -209,8 +213,7 @@ impl StoreManager {
         if *producer_only {
             return Ok(kind);
         }
-        let known: Vec<String> = registry.names().iter().chain(produced).map(Kind::to_string).collect();
-        Err(EnqueueError::UnknownKind { nearest: nearest(name, &known), kind: kind.to_string(), known })
+        Err(unknown_kind(&kind, registry.names().iter().chain(produced)))
     }
 
     /// The queue of this name, if jobs may be enqueued into it here.
@@ -304,6 +307,11 @@ fn enqueued(id: JobId, answer: Inserted) -> Enqueued {
 }
 
 /// The flat key that stores compare.
+fn unknown_kind<'a>(kind: &Kind, known: impl Iterator<Item = &'a Kind>) -> EnqueueError {
+    let known: Vec<String> = known.map(Kind::to_string).collect();
+    EnqueueError::UnknownKind { nearest: nearest(kind.as_str(), &known), kind: kind.to_string(), known }
+}
+
 fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
     // A kind has no control character, so no two (kind, key) pairs can meet, nor a pair and a bare key.
     let key = if unique.across_kinds { unique.key.clone() } else { format!("{kind}\u{1f}{}", unique.key) };

@@ -88,8 +88,9 @@ impl<'a, A: JobArgs> IntoFuture for Perform<'a, A> {
                 let Some(jobs) = program.jobs.upgrade() else { continue };
                 match kit.run(jobs.perform(draft.clone(), attempt)).await {
                     Ok(outcome) => return Performed { outcome, from, to: kit.now() },
-                    Err(error @ EnqueueError::UnknownKind { .. }) => refusal = Some(error),
-                    Err(error) => panic!("{} cannot be performed: {error}", A::KIND),
+                    // Another program may take it. The refusal of one that has the handler says the most.
+                    Err(EnqueueError::UnknownKind { .. }) if refusal.is_some() => {}
+                    Err(error) => refusal = Some(error),
                 }
             }
             match refusal {
