@@ -110,6 +110,37 @@ async fn a_job_is_performed_by_a_program_that_has_its_handler() {
     kit.finish().await;
 }
 
+/// It was given up and waited for again, for ever: no timer was there to move on to, and the watchdog was put back
+/// each time.
+#[test]
+fn a_blocking_handler_that_hangs_under_perform_meets_the_watchdog() {
+    let text = panic_text(|| {
+        let kit = TestKit::builder().thread_patience(millis(100)).watchdog(millis(500)).build();
+        // Ends after the gate has opened, and with it the thread.
+        let runtime = one_thread();
+        let gate = Arc::new(Mutex::new(()));
+        let inside = gate.clone();
+        let hang = move |_: Work, _: JobContext| {
+            drop(inside.lock());
+            Ok(())
+        };
+        let _closed = gate.lock();
+        runtime.block_on(async {
+            let builder = BackgroundJobs::builder(|options| options.use_in_memory()).register_blocking(hang);
+            let _jobs = kit.build(builder);
+            let (mut verb, mut polls) = (pin!(kit.perform(Work { number: 0 }).into_future()), 0);
+            poll_fn(|cx| {
+                // One for each 20 ms.
+                polls += 1;
+                assert!(polls < 200, "it hangs");
+                verb.as_mut().poll(cx).map(drop)
+            })
+            .await;
+        });
+    });
+    assert!(text.contains("nothing happened for 500ms of real time"), "{text}");
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {
