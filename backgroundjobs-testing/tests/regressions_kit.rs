@@ -141,6 +141,18 @@ fn a_blocking_handler_that_hangs_under_perform_meets_the_watchdog() {
     assert!(text.contains("nothing happened for 500ms of real time"), "{text}");
 }
 
+/// Deletions were not noted, so the ledger took the job for lost.
+#[tokio::test]
+async fn a_job_that_an_operator_deleted_is_not_lost() {
+    let kit = TestKit::new();
+    let jobs = kit.start(program(&MemoryStore::new())).await;
+    let later = jobs.manager().enqueue_in(Work { number: 0 }, seconds(60)).await.expect("stored");
+    let answer = jobs.admin().expect("it has both").delete(&[later.id]).await.expect("answers");
+    assert_eq!(answer, [DeleteStatus::Deleted]);
+    kit.ledger().await.assert_at_least_once();
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {

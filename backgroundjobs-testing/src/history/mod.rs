@@ -40,6 +40,8 @@ pub(crate) struct SeenInsert {
     /// Whether whoever enqueued it was told so.
     pub(crate) is_acknowledged: bool,
     pub(crate) state: JobState,
+    /// An operator has deleted it.
+    pub(crate) is_deleted: bool,
 }
 
 /// One claim of a job, and the run that came of it.

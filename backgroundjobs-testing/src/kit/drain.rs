@@ -148,7 +148,7 @@ impl TestKit {
     /// What a store that cannot count must have, from what was seen.
     fn noted_as_unfinished(&self) -> Vec<JobCount> {
         self.shared.history.read(|pages| {
-            let open = pages.jobs.values().filter(|seen| !seen.state.is_final());
+            let open = pages.jobs.values().filter(|seen| !seen.state.is_final() && !seen.is_deleted);
             let rows = open.map(|seen| JobCount {
                 queue: seen.job.queue.clone(),
                 kind: seen.job.kind.clone(),

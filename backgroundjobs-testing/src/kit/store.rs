@@ -151,7 +151,8 @@ impl ControlStore for KitStore {
     }
 
     async fn delete(&self, now: Timestamp, ids: &[JobId]) -> Result<Vec<DeleteStatus>, StoreError> {
-        self.call(StoreOperation::Delete, self.control_inner().delete(now, ids), |_| ()).await
+        let note = |reply: &Vec<DeleteStatus>| self.link.history().deleted(ids, reply);
+        self.call(StoreOperation::Delete, self.control_inner().delete(now, ids), note).await
     }
 
     async fn pause(&self, now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
