@@ -18,7 +18,7 @@ use crate::{Attempt, TestKit};
 pub struct Ledger {
     jobs: KitJobs,
     recoveries: u64,
-    /// Put back by an operator, so they may run again whatever they were.
+    /// Put back by an operator, or enqueued anew under their id, so they may run again whatever they were.
     requeued: BTreeSet<JobId>,
     /// Deleted by an operator, so the store need not have them.
     deleted: BTreeSet<JobId>,
@@ -31,10 +31,15 @@ impl TestKit {
     /// When a store cannot be asked.
     pub async fn ledger(&self) -> Ledger {
         let (mut recoveries, mut requeued, mut deleted) = (0, BTreeSet::new(), BTreeSet::new());
+        let mut enqueued = BTreeSet::new();
         self.shared().history.read(|pages| {
             for event in &pages.events {
                 match event.what {
                     What::Recovered { .. } => recoveries += 1,
+                    What::Enqueued { id, .. } if !enqueued.insert(id) => {
+                        requeued.insert(id);
+                        deleted.remove(&id);
+                    }
                     What::Requeued { id } => _ = requeued.insert(id),
                     What::Deleted { id } => _ = deleted.insert(id),
                     _ => {}

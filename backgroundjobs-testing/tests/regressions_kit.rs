@@ -153,6 +153,23 @@ async fn a_job_that_an_operator_deleted_is_not_lost() {
     kit.finish().await;
 }
 
+/// The second job's claim looked like a repetition of the first one's.
+#[tokio::test]
+async fn a_job_with_the_id_of_one_that_was_deleted_is_a_job_of_its_own() {
+    let kit = TestKit::new();
+    let jobs = kit.start(program(&MemoryStore::new())).await;
+    let id: JobId = "01900000-0000-7000-8000-000000000001".parse().expect("an id");
+    for _ in 0..2 {
+        let with_id = EnqueueOptions::new().id(id);
+        let _ = jobs.manager().enqueue_with(Work { number: 0 }, with_id).await.expect("stored");
+        assert_eq!(kit.settle().await.succeeded, 1);
+        let _ = jobs.admin().expect("it has both").delete(&[id]).await.expect("answers");
+    }
+    kit.jobs().await.assert_ran::<Work>().ended(Attempt::Succeeded).times(2);
+    kit.ledger().await.assert_at_least_once();
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {

@@ -24,6 +24,8 @@ pub(crate) struct History {
 #[derive(Default)]
 pub(crate) struct Pages {
     pub(crate) events: Vec<Event>,
+    /// How many jobs were stored.
+    enqueued: u64,
     pub(crate) jobs: BTreeMap<JobId, SeenInsert>,
     pub(crate) runs: Vec<SeenRun>,
     run_of: BTreeMap<(JobId, u64), usize>,
@@ -79,7 +81,7 @@ impl History {
 
     /// How many jobs were stored so far.
     pub(crate) fn count_enqueued(&self) -> u64 {
-        self.pages.lock().jobs.len() as u64
+        self.pages.lock().enqueued
     }
 
     fn now(&self) -> Timestamp {

@@ -25,7 +25,12 @@ impl History {
             let run_at = job.run_at.instant(reply.store_now);
             let (at, state) = (reply.store_now, JobState::Waiting);
             let seen = SeenInsert { job: job.clone(), at, is_acknowledged: false, state, is_deleted: false };
-            pages.jobs.insert(job.id, seen);
+            if pages.jobs.insert(job.id, seen).is_some() {
+                // A new job under the id of one that is gone: its claims are counted from the start again.
+                let earlier = pages.run_of.extract_if((job.id, 0)..=(job.id, u64::MAX), |_, _| true);
+                earlier.for_each(drop);
+            }
+            pages.enqueued += 1;
             self.note(pages, What::Enqueued { id: job.id, kind: job.kind.clone(), run_at });
         }
     }
