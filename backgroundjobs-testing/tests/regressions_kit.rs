@@ -170,6 +170,43 @@ async fn a_job_with_the_id_of_one_that_was_deleted_is_a_job_of_its_own() {
     kit.finish().await;
 }
 
+/// It had no look at a store that lists nothing.
+#[test]
+fn a_job_that_nobody_runs_in_a_store_that_lists_nothing_is_found_at_the_end() {
+    let text = panic_text(|| {
+        one_thread().block_on(async {
+            let kit = TestKit::new();
+            let store = DisturbedStore::new(MemoryStore::new(), Blind);
+            let builder = BackgroundJobs::builder(|options| options.use_store(store)).register_fn(work);
+            let jobs = kit.build(builder);
+            let _ = jobs.manager().enqueue(Work { number: 0 }).await.expect("stored");
+            kit.finish().await;
+        });
+    });
+    assert!(text.contains("1 job is left that nobody could ever run"), "{text}");
+}
+
+fn by_hand(kit: &TestKit) -> InsertJobs {
+    let kind = Kind::new("work").expect("a name");
+    let args = Payload::from_args(&Work { number: 0 }).expect("json");
+    InsertJobs::new(kit.now(), vec![NewJob::new(kit.env().job_id(), kind, QueueName::default_queue(), args)])
+}
+
+/// Nobody had looked for it by its id.
+#[tokio::test]
+async fn a_job_inserted_by_hand_into_a_store_that_lists_nothing_is_expected() {
+    let kit = TestKit::new();
+    let store = MemoryStore::new();
+    store.prepare().await.expect("prepared");
+    store.insert(&by_hand(&kit)).await.expect("inserted");
+    let blind = DisturbedStore::new(store, Blind);
+    let _jobs =
+        kit.start(BackgroundJobs::builder(|options| options.use_store(blind)).register_fn(work)).await;
+    assert_eq!(kit.settle().await.succeeded, 1);
+    kit.ledger().await.assert_at_least_once();
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {

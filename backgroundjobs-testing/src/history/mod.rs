@@ -63,6 +63,12 @@ pub(crate) struct SeenRun {
 }
 
 impl Pages {
+    /// The jobs that were stored through a kit's program, or handed to one, by id.
+    pub(crate) fn ids(&self) -> Vec<JobId> {
+        let ids = self.jobs.keys().copied().chain(self.run_of.keys().map(|(id, _)| *id));
+        ids.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The runs whose handler is at work, the first claimed first.
     pub(crate) fn running(&self) -> impl Iterator<Item = &SeenRun> {
         self.running.iter().map(|index| &self.runs[*index])

@@ -10,7 +10,7 @@ use backgroundjobs_core::{
 };
 
 use super::TestKit;
-use super::shared::Program;
+use crate::history::Pages;
 use crate::scheduler::Inhibitor;
 
 /// How many jobs are listed, or read, at a time.
@@ -69,12 +69,29 @@ impl TestKit {
         self.is_finished.store(true, Ordering::SeqCst);
     }
 
+    /// The records of a store that `filter` lets through; where it lists nothing, all those that were seen.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub(crate) async fn records(
+        &self,
+        store: &dyn JobStore,
+        filter: JobFilter,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let ids = match list(store, self.now(), filter).await? {
+            Some(ids) => ids,
+            None => self.shared.history.read(Pages::ids),
+        };
+        read(store, &ids).await
+    }
+
     /// The jobs that wait or run and are served here, or left to others, or not, as `served` says.
     pub(super) async fn open_jobs(&self, served: bool) -> Vec<OpenJob> {
         let mut open: BTreeMap<JobId, OpenJob> = BTreeMap::new();
         for program in self.shared.programs() {
-            let records = match Inhibitor::over(program.open_jobs(self.now())).await {
-                Ok(records) => records,
+            let open_states = JobFilter::all().states([JobState::Waiting, JobState::Running]);
+            let records = match Inhibitor::over(self.records(&*program.store, open_states)).await {
+                Ok(records) => records.into_iter().filter(|record| !record.state.is_final()),
                 // Whoever closed it has no more use for what is in it.
                 Err(error) if error.kind() == StoreErrorKind::Closed => continue,
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
@@ -157,7 +174,7 @@ impl TestKit {
 }
 
 /// The ids of the jobs in a store that `filter` lets through, newest first; none where it cannot list.
-pub(crate) async fn list(
+async fn list(
     store: &dyn JobStore,
     now: Timestamp,
     filter: JobFilter,
@@ -175,21 +192,12 @@ pub(crate) async fn list(
 }
 
 /// The records of these jobs, those that are there.
-pub(crate) async fn read(store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
+async fn read(store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
     let mut records = Vec::with_capacity(ids.len());
     for ids in ids.chunks(PAGE) {
         records.extend(store.get(ids).await?.into_iter().flatten());
     }
     Ok(records)
-}
-
-impl Program {
-    /// The jobs in the store that wait or run.
-    async fn open_jobs(&self, now: Timestamp) -> Result<Vec<JobRecord>, StoreError> {
-        let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
-        let ids = list(&*self.store, now, filter).await?.unwrap_or_default();
-        read(&*self.store, &ids).await
-    }
 }
 
 impl Drop for TestKit {
