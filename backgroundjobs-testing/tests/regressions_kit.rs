@@ -207,6 +207,33 @@ async fn a_job_inserted_by_hand_into_a_store_that_lists_nothing_is_expected() {
     kit.finish().await;
 }
 
+/// `finish` and `jobs` pass over a closed store; `drain` did not.
+#[tokio::test]
+async fn a_store_that_is_closed_keeps_no_drain_from_its_end() {
+    let kit = TestKit::new();
+    let closed: Arc<dyn JobStore> = Arc::new(MemoryStore::new());
+    let shared = closed.clone();
+    let builder = BackgroundJobs::builder(|options| options.use_shared_store(shared)).register_fn(work);
+    let old = kit.start(builder).await;
+    let _ = kit.run(old.stop(seconds(1))).await.expect("stopped");
+    closed.close().await.expect("closed");
+    let jobs = kit.start(program(&MemoryStore::new())).await;
+    let _ = jobs.manager().enqueue(Work { number: 0 }).await.expect("stored");
+    assert_eq!(kit.drain(Limits::new()).await.succeeded, 1);
+    kit.finish().await;
+}
+
+/// Whoever served the kind and queue counted, on whatever store.
+#[tokio::test]
+async fn a_job_in_one_store_is_not_waited_for_because_a_program_on_another_serves_its_kind() {
+    let kit = TestKit::new();
+    let here = kit.build(BackgroundJobs::builder(|options| options.use_in_memory().producer_only()));
+    let _there = kit.start(program(&MemoryStore::new())).await;
+    let _ = here.manager().enqueue(Work { number: 0 }).await.expect("stored");
+    assert_eq!(kit.drain(Limits::new().span(seconds(600))).await.claimed, 0);
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CountJobs, JobCount, JobFilter, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
+    CountJobs, JobCount, JobFilter, JobState, JobStore, Kind, QueueName, StoreError, StoreErrorKind,
+    Timestamp,
 };
 
 use super::{KitReport, TestKit};
@@ -129,20 +130,21 @@ impl TestKit {
             let rows = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
                 Ok(Some(rows)) => rows,
                 Ok(None) => self.noted_as_unfinished(),
+                // Whoever closed it has no more use for what is in it.
+                Err(error) if error.kind() == StoreErrorKind::Closed => continue,
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
             };
+            let jobs = program.jobs.upgrade();
+            // Programs on one store see the same jobs; those on another do not run them.
+            let is_served =
+                |row: &JobCount| jobs.as_ref().is_some_and(|jobs| jobs.serves(&row.queue, &row.kind));
             for row in rows {
-                if row.state == JobState::Running || self.is_served(&row.queue, &row.kind) {
+                if row.state == JobState::Running || is_served(&row) {
                     left.insert((row.queue.clone(), row.kind.clone(), row.state.as_str()), row);
                 }
             }
         }
         left.into_values().collect()
-    }
-
-    fn is_served(&self, queue: &QueueName, kind: &Kind) -> bool {
-        let programs = self.shared.programs();
-        programs.iter().filter_map(|program| program.jobs.upgrade()).any(|jobs| jobs.serves(queue, kind))
     }
 
     /// What a store that cannot count must have, from what was seen.
