@@ -106,7 +106,7 @@ impl Ledger {
         });
         let lost = acknowledged.filter_map(|job| {
             let came_to_an_end =
-                runs.get(&job.record.id).is_some_and(|runs| runs.iter().any(|run| run.ended.is_some()));
+                runs.get(&job.record.id).is_some_and(|runs| runs.iter().any(|run| run.may_have_succeeded()));
             match job.record.state {
                 JobState::Succeeded if !came_to_an_end => {
                     Some(self.fault(job, "is lost: it counts as succeeded, and no run of it came to its end"))

@@ -234,6 +234,58 @@ async fn a_job_in_one_store_is_not_waited_for_because_a_program_on_another_serve
     kit.finish().await;
 }
 
+/// Says of the second attempt that it has succeeded before it begins.
+struct SecondIsAcknowledgedEarly;
+
+#[async_trait]
+impl Disturbance for SecondIsAcknowledgedEarly {
+    async fn claim(&self, store: &dyn JobStore, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
+        let claimed = store.claim(request).await?;
+        let second = claimed.queues.iter().flat_map(|queue| &queue.jobs).filter(|job| job.attempt() == 2);
+        let done = second.map(|job| Settlement {
+            lease: LeaseKey { id: job.id, generation: job.generation },
+            outcome: Outcome::Complete,
+        });
+        let done: Vec<_> = done.collect();
+        if !done.is_empty() {
+            store.settle(&SettleJobs::new(request.now, done)).await?;
+        }
+        Ok(claimed)
+    }
+}
+
+/// Any run that came to its end would do, a failed one too.
+#[tokio::test]
+async fn a_success_that_no_run_had_is_found_though_an_earlier_attempt_failed() {
+    let kit = TestKit::new();
+    let store = MemoryStore::new();
+    let node = kit
+        .node("a")
+        .start(move || {
+            let store = DisturbedStore::new(store.clone(), SecondIsAcknowledgedEarly);
+            BackgroundJobs::builder(|options| options.use_store(store)).register_fn(
+                async |_: Work, ctx: JobContext| {
+                    if ctx.attempt() == 1 {
+                        return Err("not yet".into());
+                    }
+                    ctx.sleep(seconds(5)).await;
+                    Ok(())
+                },
+            )
+        })
+        .await;
+    let _ = node.manager().enqueue(Work { number: 0 }).await.expect("stored");
+    let ran_twice = async || kit.jobs().await.assert_ran::<Work>().all().len() == 2;
+    let _ = kit.run_until(ran_twice, seconds(3_600)).await;
+    node.crash();
+    let _ = kit.settle().await;
+    kit.jobs().await.assert_enqueued::<Work>().state(JobState::Succeeded).once();
+    let ledger = kit.ledger().await;
+    let text = panic_text(|| ledger.assert_at_least_once());
+    assert!(text.contains("it counts as succeeded, and no run of it came to its end"), "{text}");
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {

@@ -62,6 +62,14 @@ pub(crate) struct SeenRun {
     pub(crate) place: (usize, usize),
 }
 
+impl SeenRun {
+    /// Whether it came to its end, and the store was not told of another one than success.
+    pub(crate) const fn may_have_succeeded(&self) -> bool {
+        self.ended.is_some()
+            && matches!(self.attempt, Attempt::Succeeded | Attempt::Unfinished | Attempt::Lost)
+    }
+}
+
 impl Pages {
     /// The jobs that were stored through a kit's program, or handed to one, by id.
     pub(crate) fn ids(&self) -> Vec<JobId> {
