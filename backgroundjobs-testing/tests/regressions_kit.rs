@@ -286,6 +286,42 @@ async fn a_success_that_no_run_had_is_found_though_an_earlier_attempt_failed() {
     kit.finish().await;
 }
 
+#[derive(Clone)]
+struct Down(Arc<AtomicBool>);
+
+#[async_trait]
+impl Disturbance for Down {
+    async fn get(&self, store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
+        if self.0.load(Ordering::SeqCst) {
+            return Err(StoreError::new(StoreOperation::Get, StoreErrorKind::Unavailable, "it is down"));
+        }
+        store.get(ids).await
+    }
+}
+
+/// The ledger was made first, and what it said about the store hid what the scenario said.
+#[test]
+fn a_scenario_that_fails_with_its_store_in_trouble_says_what_failed() {
+    let text = panic_text(|| {
+        let scenario = async |kit: &TestKit| {
+            let store = MemoryStore::new();
+            let is_down = Arc::new(AtomicBool::new(false));
+            let down = Down(is_down.clone());
+            let make = move || {
+                let store = DisturbedStore::new(store.clone(), down.clone());
+                BackgroundJobs::builder(|options| options.use_store(store)).register_fn(work)
+            };
+            let node = kit.node("a").start(make).await;
+            let _ = node.manager().enqueue(Work { number: 0 }).await.expect("stored");
+            let _ = kit.settle().await;
+            is_down.store(true, Ordering::SeqCst);
+            panic!("the scenario's own words");
+        };
+        _ = one_thread().block_on(crash_everywhere(scenario, Ledger::assert_at_least_once));
+    });
+    assert!(text.contains("the scenario failed: the scenario's own words"), "{text}");
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {
