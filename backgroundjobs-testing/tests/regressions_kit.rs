@@ -322,6 +322,41 @@ fn a_scenario_that_fails_with_its_store_in_trouble_says_what_failed() {
     assert!(text.contains("the scenario failed: the scenario's own words"), "{text}");
 }
 
+/// A crash before the process had prepared its store found no process, and it came up all the same.
+#[tokio::test]
+async fn a_node_that_crashes_while_it_starts_again_stays_down() {
+    let kit = TestKit::builder().store_delay(seconds(2)..=seconds(2)).build();
+    let store = MemoryStore::new();
+    let node = kit.run(kit.node("a").start(move || program(&store))).await;
+    node.crash();
+    let env = kit.env();
+    let crash = async {
+        env.sleep(seconds(1)).await;
+        node.crash();
+    };
+    kit.run(async { tokio::join!(node.restart(), crash) }).await;
+    assert!(!node.is_up());
+    kit.run(node.restart()).await;
+    assert!(node.is_up());
+    let manager = node.manager();
+    let _ = kit.run(manager.enqueue(Work { number: 0 })).await.expect("stored");
+    assert_eq!(kit.drain(Limits::new()).await.succeeded, 1);
+    kit.finish().await;
+}
+
+/// The one that was ready first ran on, out of the test's reach.
+#[tokio::test]
+async fn of_two_restarts_at_once_one_process_is_left() {
+    let kit = TestKit::builder().store_delay(seconds(2)..=seconds(2)).build();
+    let store = MemoryStore::new();
+    let node = kit.run(kit.node("a").start(move || program(&store))).await;
+    kit.run(async { tokio::join!(node.restart(), node.restart()) }).await;
+    node.crash();
+    let _ = kit.settle().await;
+    assert_eq!(kit.advance(seconds(600)).await.timers_fired(), 0, "nobody is left");
+    kit.finish().await;
+}
+
 /// It was written down as one before the process died.
 #[test]
 fn a_run_before_which_its_process_crashes_has_not_begun() {
