@@ -6,16 +6,17 @@ use std::future::{IntoFuture, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
-    Builder, CancelStatus, ClaimJobs, ClaimedJobs, DeleteStatus, InsertJobs, JobId, JobRecord, JobState,
-    JobStore, Kind, LeaseKey, NewJob, Outcome, Payload, QueueName, SettleJobs, Settlement, StoreError,
-    StoreErrorKind, StoreOperation,
+    Builder, CancelStatus, ClaimJobs, ClaimedJobs, Clock, DeleteStatus, InsertJobs, JobId, JobRecord,
+    JobState, JobStore, Kind, LeaseKey, NewJob, Outcome, Payload, QueueName, SettleJobs, Settlement,
+    StoreError, StoreErrorKind, StoreOperation,
 };
 use backgroundjobs_memory::prelude::*;
-use backgroundjobs_testing::{Attempt, Ledger, Limits, TestKit, crash_everywhere};
+use backgroundjobs_testing::{Attempt, Ledger, Limits, StepScheduler, TestKit, crash_everywhere};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use support::disturbed::{Disturbance, DisturbedStore};
@@ -370,4 +371,24 @@ fn a_run_before_which_its_process_crashes_has_not_begun() {
         ledger.jobs().assert_ran::<Work>().times(usize::try_from(ledger.reruns()).expect("few") + 1);
     }));
     assert!(report.points.contains_key("a before a run of work, attempt 1"), "{report:?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+fn let_real_time_pass() {
+    std::thread::sleep(millis(80));
+}
+
+/// Only verbs counted as moves of the clock, so who slept meanwhile was told that nobody moves it.
+#[tokio::test]
+async fn a_clock_that_is_moved_by_hand_is_moved() {
+    let scheduler = StepScheduler::builder().watchdog(millis(400)).build();
+    let clock = scheduler.clock();
+    let mut sleep = clock.sleep_until(clock.now() + seconds(20));
+    for _ in 0..20 {
+        let is_over = poll_fn(|cx| Poll::Ready(sleep.as_mut().poll(cx).is_ready())).await;
+        assert!(!is_over);
+        let_real_time_pass();
+        clock.advance(seconds(1));
+    }
+    sleep.await;
 }
