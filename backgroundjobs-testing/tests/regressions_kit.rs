@@ -392,3 +392,30 @@ async fn a_clock_that_is_moved_by_hand_is_moved() {
     }
     sleep.await;
 }
+
+#[derive(Clone, Default)]
+struct Eager(Arc<AtomicUsize>);
+
+#[async_trait]
+impl Disturbance for Eager {
+    fn insert_is_called(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// The store was called first and the way to it looked at then, which is too late for one that does not wait to be awaited.
+#[tokio::test]
+async fn a_store_that_begins_before_it_is_awaited_is_not_reached_by_a_node_that_is_cut_off() {
+    let kit = TestKit::new();
+    let (store, eager) = (MemoryStore::new(), Eager::default());
+    let calls = eager.clone();
+    let node = kit.node("a").start(move || {
+        let store = DisturbedStore::new(store.clone(), eager.clone());
+        BackgroundJobs::builder(|options| options.use_store(store)).register_fn(work)
+    });
+    let node = node.await;
+    node.partition();
+    let error = node.manager().enqueue(Work { number: 0 }).await.expect_err("cut off");
+    assert_eq!(calls.0.load(Ordering::SeqCst), 0, "{error}");
+    kit.finish().await;
+}

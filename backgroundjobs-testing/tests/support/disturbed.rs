@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs, InspectStore,
-    JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases,
-    RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreProfile, WakeHub,
+    BoxFuture, CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs,
+    InspectStore, JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes,
+    RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreProfile, WakeHub,
 };
 
 /// What is wrong with a store: what is not written out goes through as it is.
@@ -28,6 +28,9 @@ pub(crate) trait Disturbance: Send + Sync + 'static {
     async fn get(&self, store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
         store.get(ids).await
     }
+
+    /// What it does as soon as an insert is called, before anybody awaits it.
+    fn insert_is_called(&self) {}
 
     /// Whether it cannot say what it has.
     fn is_blind(&self) -> bool {
@@ -63,8 +66,18 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
     async fn close(&self) -> Result<(), StoreError> {
         self.inner.close().await
     }
-    async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
-        self.inner.insert(request).await
+    // Written out, not by the macro: a store may begin before it is awaited.
+    fn insert<'a, 'b, 'c>(
+        &'a self,
+        request: &'b InsertJobs,
+    ) -> BoxFuture<'c, Result<InsertedJobs, StoreError>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        self.disturbance.insert_is_called();
+        self.inner.insert(request)
     }
     async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
         self.disturbance.claim(&*self.inner, request).await
