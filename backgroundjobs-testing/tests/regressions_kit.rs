@@ -419,3 +419,63 @@ async fn a_store_that_begins_before_it_is_awaited_is_not_reached_by_a_node_that_
     assert_eq!(calls.0.load(Ordering::SeqCst), 0, "{error}");
     kit.finish().await;
 }
+
+/// Nodes on one store share its hub, by which the worker heard of the cancel in the same moment.
+#[tokio::test]
+async fn a_node_that_is_cut_off_hears_of_no_cancel() {
+    let kit = TestKit::new();
+    let store = MemoryStore::new();
+    let shop = kit.build(BackgroundJobs::builder(|options| options.use_store(store.clone()).producer_only()));
+    let node = kit
+        .node("a")
+        .start(move || {
+            BackgroundJobs::builder(|options| options.use_store(store.clone())).register_fn(
+                async |_: Work, ctx: JobContext| {
+                    ctx.cancelled().await;
+                    Err("told to stop".into())
+                },
+            )
+        })
+        .await;
+    let id = shop.manager().enqueue(Work { number: 0 }).await.expect("stored").id;
+    let _ = kit.settle().await;
+    node.partition();
+    assert_eq!(shop.manager().cancel(id).await.expect("answers"), CancelStatus::Requested);
+    assert_eq!(kit.advance(seconds(15)).await.running.len(), 1, "it knows of nothing");
+    node.heal();
+    let report = kit.advance(seconds(10)).await;
+    assert_eq!((report.cancelled, report.running.len()), (1, 0), "its next renewal says so: {report}");
+    kit.finish().await;
+}
+
+/// The worker of a process that had crashed still said that it serves its queue while the test held its jobs.
+#[tokio::test]
+async fn jobs_of_a_crashed_node_that_the_test_holds_serve_nothing() {
+    let kit = TestKit::new();
+    let store = MemoryStore::new();
+    let shop = kit.build(BackgroundJobs::builder(|options| options.use_store(store.clone()).producer_only()));
+    let node = kit.node("a").start(move || program(&store)).await;
+    let _held = node.jobs();
+    node.crash();
+    let _ = shop.manager().enqueue(Work { number: 0 }).await.expect("stored");
+    assert!(!shop.serves(&QueueName::default_queue(), &Kind::new("work").expect("a name")));
+    assert_eq!(kit.drain(Limits::new()).await.claimed, 0);
+    kit.finish().await;
+}
+
+/// It was noted, and forgotten with the process that was not there.
+#[tokio::test]
+async fn a_node_that_is_down_is_not_cut_off() {
+    let kit = TestKit::new();
+    let store = MemoryStore::new();
+    let node = kit.node("a").start(move || program(&store)).await;
+    node.crash();
+    node.partition();
+    node.restart().await;
+    let _ = node.manager().enqueue(Work { number: 0 }).await.expect("stored");
+    assert_eq!(kit.settle().await.succeeded, 1);
+    let jobs = kit.jobs().await;
+    let text = panic_text(|| jobs.assert_ran::<Work>().never());
+    assert!(text.contains("a was started again") && !text.contains("cut off"), "{text}");
+    kit.finish().await;
+}

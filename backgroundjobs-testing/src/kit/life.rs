@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
+use backgroundjobs_core::{
+    AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, Process, TaskKind,
+};
 use parking_lot::Mutex;
 
 use super::crash_plan::CrashPlan;
@@ -106,6 +108,16 @@ impl Hooks for LifeHooks {
 
     fn waits_for_thread(&self, looks_for_cancel: Option<&Arc<AtomicUsize>>) {
         self.steps.waits_for_thread(looks_for_cancel);
+    }
+
+    fn process(&self) -> Process {
+        if !self.life.is_alive() {
+            Process::Crashed
+        } else if self.life.is_cut_off() {
+            Process::CutOff
+        } else {
+            Process::Whole
+        }
     }
 
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {

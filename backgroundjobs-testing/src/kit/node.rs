@@ -116,8 +116,8 @@ impl Node {
         Arc::new(NodeManager(self.inner.clone()))
     }
 
-    /// The jobs of the present process; `None` after a crash. Let go of them before a crash: they cannot be
-    /// dropped while the test holds them.
+    /// The jobs of the present process; `None` after a crash. Whoever still holds them then holds a dead
+    /// process's: they run nothing and reach no store.
     #[must_use]
     pub fn jobs(&self) -> Option<Arc<BackgroundJobs>> {
         self.inner.process.lock().as_ref().and_then(|process| process.jobs.clone())
@@ -145,7 +145,8 @@ impl Node {
     }
 
     /// From now on nothing passes between the process and its store: calls fail, and what is under way either
-    /// does not arrive or is not answered. The process runs on.
+    /// does not arrive or is not answered; of what others do, a cancel say, it hears nothing. The process runs
+    /// on; the one after a [`restart`](Self::restart) is not cut off. Nothing happens when there is none.
     pub fn partition(&self) {
         self.cut_off(true, "was cut off from its store");
     }
@@ -156,9 +157,11 @@ impl Node {
     }
 
     fn cut_off(&self, cut_off: bool, what: &'static str) {
-        if let Some(process) = &*self.inner.process.lock() {
-            process.life.cut_off(cut_off);
-        }
+        let life = match &*self.inner.process.lock() {
+            Some(Process { life, jobs: Some(_), .. }) => life.clone(),
+            _ => return,
+        };
+        life.cut_off(cut_off);
         self.inner.note(what);
     }
 }
