@@ -102,8 +102,8 @@ impl TestKit {
     pub async fn jobs(&self) -> KitJobs {
         let (mut records, mut stores) = (Vec::new(), Vec::new());
         for program in self.shared().programs() {
-            stores.push(program.store.profile().name);
-            match Inhibitor::over(self.records(&*program.store, JobFilter::all())).await {
+            stores.push(program.store_name());
+            match Inhibitor::over(self.records(&program, JobFilter::all())).await {
                 Ok(found) => records.extend(found),
                 Err(error) if error.kind() == StoreErrorKind::Closed => {}
                 Err(error) => panic!("the kit cannot read the jobs of the store: {error}"),

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CountJobs, JobCount, JobFilter, JobState, JobStore, Kind, QueueName, StoreError, StoreErrorKind,
-    Timestamp,
+    CountJobs, JobCount, JobFilter, JobState, Kind, QueueName, StoreError, StoreErrorKind, Timestamp,
 };
 
+use super::shared::Program;
 use super::{KitReport, TestKit};
 use crate::scheduler::{Inhibitor, Report};
 
@@ -127,7 +127,7 @@ impl TestKit {
     async fn unfinished(&self) -> Vec<JobCount> {
         let mut left: BTreeMap<(QueueName, Kind, &'static str), JobCount> = BTreeMap::new();
         for program in self.shared.programs() {
-            let rows = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
+            let rows = match Inhibitor::over(unfinished_of(&program, self.now())).await {
                 Ok(Some(rows)) => rows,
                 Ok(None) => self.noted_as_unfinished(),
                 // Whoever closed it has no more use for what is in it.
@@ -176,8 +176,8 @@ impl TestKit {
 }
 
 /// What waits in queues that are not paused, and what runs; none where the store cannot count.
-async fn unfinished_of(store: &dyn JobStore, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {
-    let Some(inspect) = store.inspect() else { return Ok(None) };
+async fn unfinished_of(program: &Program, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {
+    let Some(inspect) = program.store().await?.inspect() else { return Ok(None) };
     let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
     let mut rows = inspect.count(&CountJobs::new(now, filter)).await?.rows;
     if !rows.is_empty() {

@@ -10,6 +10,7 @@ use backgroundjobs_core::{
 };
 
 use super::TestKit;
+use super::shared::Program;
 use crate::history::Pages;
 use crate::scheduler::Inhibitor;
 
@@ -69,15 +70,16 @@ impl TestKit {
         self.is_finished.store(true, Ordering::SeqCst);
     }
 
-    /// The records of a store that `filter` lets through; where it lists nothing, all those that were seen.
+    /// The records of a program's store that `filter` lets through; where it lists nothing, all those that were seen.
     ///
     /// # Errors
     /// What the store answers.
     pub(crate) async fn records(
         &self,
-        store: &dyn JobStore,
+        program: &Program,
         filter: JobFilter,
     ) -> Result<Vec<JobRecord>, StoreError> {
+        let store = program.store().await?;
         let ids = match list(store, self.now(), filter).await? {
             Some(ids) => ids,
             None => self.shared.history.read(Pages::ids),
@@ -90,7 +92,7 @@ impl TestKit {
         let mut open: BTreeMap<JobId, OpenJob> = BTreeMap::new();
         for program in self.shared.programs() {
             let open_states = JobFilter::all().states([JobState::Waiting, JobState::Running]);
-            let records = match Inhibitor::over(self.records(&*program.store, open_states)).await {
+            let records = match Inhibitor::over(self.records(&program, open_states)).await {
                 Ok(records) => records.into_iter().filter(|record| !record.state.is_final()),
                 // Whoever closed it has no more use for what is in it.
                 Err(error) if error.kind() == StoreErrorKind::Closed => continue,

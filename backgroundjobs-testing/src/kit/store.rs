@@ -14,6 +14,7 @@ use backgroundjobs_core::{
     RenewedLeases, RequeuedJobs, SettleJobs, SettledJobs, StoreError, StoreOperation, StoreProfile,
     Timestamp, WakeHub,
 };
+use tokio::sync::OnceCell;
 
 use super::link::Link;
 
@@ -21,11 +22,13 @@ use super::link::Link;
 pub(crate) struct KitStore {
     inner: Arc<dyn JobStore>,
     link: Link,
+    /// Set once the program has prepared it.
+    prepared: Arc<OnceCell<()>>,
 }
 
 impl KitStore {
-    pub(crate) fn new(inner: Arc<dyn JobStore>, link: Link) -> Self {
-        Self { inner, link }
+    pub(crate) fn new(inner: Arc<dyn JobStore>, link: Link, prepared: Arc<OnceCell<()>>) -> Self {
+        Self { inner, link, prepared }
     }
 
     /// One call: there, the store's own work, and back.
@@ -65,7 +68,7 @@ impl JobStore for KitStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        self.call(StoreOperation::Prepare, || self.inner.prepare(), |()| ()).await
+        self.call(StoreOperation::Prepare, || self.inner.prepare(), |()| _ = self.prepared.set(())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -29,6 +29,9 @@ pub(crate) trait Disturbance: Send + Sync + 'static {
         store.get(ids).await
     }
 
+    /// What it does before it is prepared.
+    fn prepare_is_called(&self) {}
+
     /// What it does as soon as an insert is called, before anybody awaits it.
     fn insert_is_called(&self) {}
 
@@ -61,6 +64,7 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
         self.inner.profile()
     }
     async fn prepare(&self) -> Result<(), StoreError> {
+        self.disturbance.prepare_is_called();
         self.inner.prepare().await
     }
     async fn close(&self) -> Result<(), StoreError> {
