@@ -50,7 +50,9 @@ pub use admin::{Admin, AdminError, RequeuedWhere};
 pub use args::{JobArgs, JobOptions};
 pub use builder::{BuildError, BuildProblem, Builder};
 pub use context::JobContext;
-pub use env::{AbortTask, Checkpoint, Env, EnvBuilder, Hooks, Outside, OutsideGuard, TaskKind, WithGuard};
+pub use env::{
+    AbortTask, Checkpoint, Env, EnvBuilder, Hooks, Outside, OutsideGuard, Process, TaskKind, WithGuard,
+};
 pub use events::{DrainProgress, DrainStep, FinishedRun};
 pub use executor::{JobExecutor, JobRun};
 pub use failure::{ErrorText, Failure, FailureKind, RecordedFailure};

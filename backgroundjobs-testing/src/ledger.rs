@@ -18,8 +18,10 @@ use crate::{Attempt, TestKit};
 pub struct Ledger {
     jobs: KitJobs,
     recoveries: u64,
-    /// Put back by an operator, so they may run again whatever they were.
+    /// Put back by an operator, or enqueued anew under their id, so they may run again whatever they were.
     requeued: BTreeSet<JobId>,
+    /// Deleted by an operator, so the store need not have them.
+    deleted: BTreeSet<JobId>,
 }
 
 impl TestKit {
@@ -28,17 +30,23 @@ impl TestKit {
     /// # Panics
     /// When a store cannot be asked.
     pub async fn ledger(&self) -> Ledger {
-        let (mut recoveries, mut requeued) = (0, BTreeSet::new());
+        let (mut recoveries, mut requeued, mut deleted) = (0, BTreeSet::new(), BTreeSet::new());
+        let mut enqueued = BTreeSet::new();
         self.shared().history.read(|pages| {
             for event in &pages.events {
                 match event.what {
                     What::Recovered { .. } => recoveries += 1,
+                    What::Enqueued { id, .. } if !enqueued.insert(id) => {
+                        requeued.insert(id);
+                        deleted.remove(&id);
+                    }
                     What::Requeued { id } => _ = requeued.insert(id),
+                    What::Deleted { id } => _ = deleted.insert(id),
                     _ => {}
                 }
             }
         });
-        Ledger { jobs: self.jobs().await, recoveries, requeued }
+        Ledger { jobs: self.jobs().await, recoveries, requeued, deleted }
     }
 }
 
@@ -92,10 +100,13 @@ impl Ledger {
 
     fn lost(&self) -> Vec<String> {
         let runs = self.by_job();
-        let acknowledged = self.jobs.view().jobs.iter().filter(|job| job.is_acknowledged);
+        let acknowledged = self.jobs.view().jobs.iter().filter(|job| {
+            // Whoever deletes a job wants no end of it.
+            job.is_acknowledged && !(job.is_gone && self.deleted.contains(&job.record.id))
+        });
         let lost = acknowledged.filter_map(|job| {
             let came_to_an_end =
-                runs.get(&job.record.id).is_some_and(|runs| runs.iter().any(|run| run.ended.is_some()));
+                runs.get(&job.record.id).is_some_and(|runs| runs.iter().any(|run| run.may_have_succeeded()));
             match job.record.state {
                 JobState::Succeeded if !came_to_an_end => {
                     Some(self.fault(job, "is lost: it counts as succeeded, and no run of it came to its end"))
@@ -112,7 +123,10 @@ impl Ledger {
 
     fn unexpected(&self) -> Vec<String> {
         let view = self.jobs.view();
-        let runs = view.runs.iter().filter(|run| view.job(run.job.id).is_none());
+        let runs = view
+            .runs
+            .iter()
+            .filter(|run| view.job(run.job.id).is_none() && !self.deleted.contains(&run.job.id));
         runs.map(|run| format!("{} {} ran, and nobody enqueued it", run.job.kind, run.job.id)).collect()
     }
 

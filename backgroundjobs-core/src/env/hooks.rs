@@ -35,6 +35,24 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Called as the runtime comes to a point of interest; the runtime goes on when the future ends.
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()>;
+
+    /// How the process fares that these are the hooks of. Several processes of a kit may share a store's
+    /// [`WakeHub`](crate::WakeHub), which carries word between those that are one in truth.
+    fn process(&self) -> Process {
+        Process::Whole
+    }
+}
+
+/// How a process fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Process {
+    /// It runs and reaches its store.
+    Whole,
+    /// It runs, and hears nothing of what others do.
+    CutOff,
+    /// It has crashed: whoever still finds it finds a thing of the past.
+    Crashed,
 }
 
 /// What a task of the runtime is there for.
@@ -95,7 +113,7 @@ pub enum Checkpoint {
     BeforeStore(StoreOperation),
     /// The store has answered.
     AfterStore(StoreOperation),
-    /// A job is about to run.
+    /// A job is about to run: its handler begins. One that is not to start after all does not come here.
     BeforeRun {
         /// The job.
         id: JobId,

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use hooks::{AbortTask, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
+pub use hooks::{AbortTask, Checkpoint, Hooks, Outside, OutsideGuard, Process, TaskKind};
 pub use outside::WithGuard;
 
 use crate::id::IdSource;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::BackgroundJobs;
 use crate::context::Surroundings;
 use crate::worker::Performance;
-use crate::{BackgroundJobManager, EnqueueError, JobDraft, JobManager, Kind, Outcome};
+use crate::{BackgroundJobManager, EnqueueError, JobDraft, JobManager, Outcome};
 
 impl BackgroundJobs {
     /// Runs one job here and now, in the task that awaits this, and answers what a worker would tell the store:
@@ -23,8 +23,7 @@ impl BackgroundJobs {
     pub async fn perform(&self, draft: JobDraft, attempt: u16) -> Result<Outcome, EnqueueError> {
         let job = self.manager.new_run(draft, attempt)?;
         let Some(registration) = self.registry.find(&job.kind) else {
-            let known = self.registry.names().iter().map(Kind::to_string).collect();
-            return Err(EnqueueError::UnknownKind { kind: job.kind.to_string(), known, nearest: None });
+            return Err(self.manager.unhandled(&job.kind));
         };
         let manager: Arc<dyn JobManager> = self.manager.clone();
         let surroundings = Arc::new(Surroundings { env: self.door.env().clone(), manager: manager.clone() });

@@ -159,6 +159,11 @@ impl StoreManager {
         Ok(ClaimedJob { generation: 1, attempts, ..ClaimedJob::from_record(&record) })
     }
 
+    /// Says that there is no handler for this kind here.
+    pub(crate) fn unhandled(&self, kind: &Kind) -> EnqueueError {
+        unknown_kind(kind, self.producing.registry.names().iter())
+    }
+
     /// Checks a draft and fills in what it leaves open.
     fn resolve(
         &self,
@@ -215,8 +220,7 @@ impl StoreManager {
         if *producer_only {
             return Ok(kind);
         }
-        let known: Vec<String> = registry.names().iter().chain(produced).map(Kind::to_string).collect();
-        Err(EnqueueError::UnknownKind { nearest: nearest(name, &known), kind: kind.to_string(), known })
+        Err(unknown_kind(&kind, registry.names().iter().chain(produced)))
     }
 
     /// The queue of this name, if jobs may be enqueued into it here.
@@ -310,6 +314,11 @@ fn enqueued(id: JobId, answer: Inserted) -> Enqueued {
 }
 
 /// The flat key that stores compare.
+fn unknown_kind<'a>(kind: &Kind, known: impl Iterator<Item = &'a Kind>) -> EnqueueError {
+    let known: Vec<String> = known.map(Kind::to_string).collect();
+    EnqueueError::UnknownKind { nearest: nearest(kind.as_str(), &known), kind: kind.to_string(), known }
+}
+
 fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
     // A kind has no control character, so no two (kind, key) pairs can meet, nor a pair and a bare key.
     let key = if unique.across_kinds { unique.key.clone() } else { format!("{kind}\u{1f}{}", unique.key) };

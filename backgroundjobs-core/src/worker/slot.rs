@@ -17,7 +17,7 @@ use super::verdict::{Circumstances, Ended, outcome};
 use crate::catch_panic::catch_panic;
 use crate::env::Checkpoint;
 use crate::registry::Registration;
-use crate::store::{ClaimedJob, Outcome, Settlement};
+use crate::store::{ClaimedJob, LeaseKey, Outcome, Settlement};
 use crate::{Payload, Timestamp};
 
 /// Runs jobs of one queue until the worker closes. A slot that ends a job takes the next one itself; one that
@@ -73,16 +73,14 @@ async fn wait(shared: &Shared, queue: usize) {
 /// Runs a job and hands its outcome to the settler.
 async fn run_and_settle(shared: &Shared, job: ClaimedJob, started: Timestamp) -> Ran {
     let env = shared.door.env();
-    let (id, attempt, generation) = (job.id, job.attempt(), job.generation);
+    let (id, attempt) = (job.id, job.attempt());
     let span = tracing::info_span!("job", %id, kind = %job.kind, queue = %job.queue, attempt);
-    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: job.kind.clone(), attempt, generation }).await;
     let registration = shared.registry.find(&job.kind);
     let timeout = registration.and_then(|registration| registration.timeout);
     let deadline = timeout.map(|timeout| started + timeout);
     let (run, args) = shared.runs.begin(job, started, deadline, &shared.surroundings);
     let circumstances = (registration, timeout);
     let (outcome, took) = run_to_outcome(shared, &run, args, circumstances).instrument(span).await;
-    env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt, generation }).await;
     let settlement = Settlement { lease: run.lease, outcome };
     let accepted = shared.settler.accept(settlement, shared).await;
     let over = if accepted.waited { env.now() } else { started + took };
@@ -105,6 +103,8 @@ async fn run_to_outcome(
         let outcome = if start == Start::Lost { Outcome::Release } else { Outcome::Cancel { failure: None } };
         return (outcome, Duration::ZERO);
     }
+    let (LeaseKey { id, generation }, attempt) = (run.lease, run.attempt);
+    env.checkpoint(|| Checkpoint::BeforeRun { id, kind: run.kind.clone(), attempt, generation }).await;
     if shared.interrupted.load(Ordering::SeqCst) {
         shared.cancel_run(run, CancelCause::Stop);
     }
@@ -130,6 +130,7 @@ async fn run_to_outcome(
         .unwrap_or_else(|panic| outcome(Ended::Panicked(panic), &circumstances));
     let took = env.now().since(run.started);
     report(&outcome, took);
+    env.checkpoint(|| Checkpoint::AfterRun { id, kind: run.kind.clone(), attempt, generation }).await;
     (outcome, took)
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use super::Shared;
 use super::claimer::lease_of;
 use super::run::CancelCause;
+use crate::env::Process;
 use crate::local_worker::{Holding, LocalWorker, WorkerView, lease_key};
 use crate::store::Wake;
 use crate::{JobRecord, JobState, Kind, QueueName};
@@ -17,6 +18,8 @@ impl LocalWorker for Shared {
                 let alarm = (!delay.is_zero()).then(|| self.door.env().now() + delay);
                 self.board.due(queue, alarm);
             }
+            // It hears of it by its next renewal, as another process does.
+            Wake::CancelRequested(_) if self.process() != Process::Whole => {}
             Wake::CancelRequested(ids) => {
                 for run in ids.iter().filter_map(|id| self.runs.request_cancel(*id)) {
                     self.cancel_run(&run, CancelCause::User);
@@ -36,14 +39,14 @@ impl LocalWorker for Shared {
     }
 
     fn serves_queue(&self, queue: &QueueName) -> bool {
-        !self.stopping.load(Ordering::Acquire) && self.board.slots_of(queue).is_some()
+        self.claims() && self.board.slots_of(queue).is_some()
     }
 
     fn look(&self, job: &JobRecord) -> WorkerView {
         let queues = self.board.queues();
         WorkerView {
             worker: self.id,
-            slots: self.board.slots_of(&job.queue).filter(|_| !self.stopping.load(Ordering::Acquire)),
+            slots: self.board.slots_of(&job.queue).filter(|_| self.claims()),
             kinds: self.registry.names().iter().map(Kind::to_string).collect(),
             queues: queues.into_iter().map(|(queue, _)| queue.to_string()).collect(),
             claim_error: self.claim_error.lock().clone(),
@@ -53,6 +56,15 @@ impl LocalWorker for Shared {
 }
 
 impl Shared {
+    /// Whether it is not stopping, and its process has not crashed under a kit.
+    fn claims(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire) && self.process() != Process::Crashed
+    }
+
+    fn process(&self) -> Process {
+        self.door.env().hooks().map_or(Process::Whole, |hooks| hooks.process())
+    }
+
     fn holding(&self, job: &JobRecord) -> Option<Holding> {
         if job.state != JobState::Running {
             return None;

@@ -16,7 +16,6 @@ pub use self::enqueued::{AssertEnqueued, FoundJob};
 pub use self::ran::{AssertRan, FoundRun};
 use crate::TestKit;
 use crate::history::{SeenInsert, SeenRun};
-use crate::kit::{list, read};
 use crate::scheduler::Inhibitor;
 
 /// The jobs and runs of a kit at one moment: every job in its stores, whoever stored it and whatever became of it
@@ -97,7 +96,7 @@ impl TestKit {
     pub async fn jobs(&self) -> KitJobs {
         let mut records = Vec::new();
         for program in self.shared().programs() {
-            match Inhibitor::over(records_of(self, &program.store)).await {
+            match Inhibitor::over(self.records(&program, JobFilter::all())).await {
                 Ok(found) => records.extend(found),
                 Err(error) if error.kind() == StoreErrorKind::Closed => {}
                 Err(error) => panic!("the kit cannot read the jobs of the store: {error}"),
@@ -130,18 +129,6 @@ impl TestKit {
         let standing = self.standing(name);
         KitJobs { view: Arc::new(View { start: self.shared().start, jobs, runs, standing }) }
     }
-}
-
-/// Every record of a store: those that it lists, else those that were seen.
-async fn records_of(
-    kit: &TestKit,
-    store: &Arc<dyn backgroundjobs_core::JobStore>,
-) -> Result<Vec<JobRecord>, backgroundjobs_core::StoreError> {
-    let ids = match list(&**store, kit.now(), JobFilter::all()).await? {
-        Some(ids) => ids,
-        None => kit.shared().history.read(|pages| pages.jobs.keys().copied().collect()),
-    };
-    read(&**store, &ids).await
 }
 
 impl SeenJob {

@@ -112,10 +112,14 @@ impl VirtualClock {
         self.timers.lock().outside()
     }
 
-    /// Has them say that nobody moves the clock; or not any more.
-    pub(crate) fn give_up_outside(&self, given_up: bool) {
-        let wakers = self.timers.lock().give_up_outside(given_up);
-        wakers.into_iter().for_each(Waker::wake);
+    /// Has them say that nobody moves the clock, once those whom this answers are woken.
+    pub(crate) fn give_up_outside(&self) -> Vec<Waker> {
+        self.timers.lock().give_up_outside()
+    }
+
+    /// Somebody moves it after all.
+    pub(crate) fn is_moved_again(&self) {
+        self.timers.lock().is_moved_again();
     }
 
     /// What the most important of the armed timers is there for.

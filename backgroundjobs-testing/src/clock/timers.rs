@@ -121,14 +121,15 @@ impl Timers {
         self.outside.len()
     }
 
-    /// Whether sleepers that no scheduler polls are given up; answers whom to wake, so that they say so.
-    pub(super) fn give_up_outside(&mut self, given_up: bool) -> Vec<Waker> {
-        self.given_up = given_up;
-        if !given_up {
-            return Vec::new();
-        }
+    /// Gives up sleepers that no scheduler polls; answers whom to wake, so that they say so.
+    pub(super) fn give_up_outside(&mut self) -> Vec<Waker> {
+        self.given_up = true;
         let timers = self.outside.iter().filter_map(|(at, number)| self.armed.get(at)?.get(number));
         timers.map(|timer| timer.waker.clone()).collect()
+    }
+
+    pub(super) const fn is_moved_again(&mut self) {
+        self.given_up = false;
     }
 
     pub(super) const fn is_given_up(&self) -> bool {
@@ -173,6 +174,9 @@ impl Timers {
 
     /// Moves on; never back.
     pub(super) fn move_to(&mut self, instant: Timestamp) {
-        self.now = self.now.max(instant);
+        if instant > self.now {
+            self.now = instant;
+            self.is_moved_again();
+        }
     }
 }

@@ -83,17 +83,20 @@ pub async fn crash_everywhere_with(
         crash_at(&kit, at);
         let end = caught(scenario(&kit)).await;
         let place = kit.shared().plan.happened();
-        let ledger = kit.ledger().await;
         kit.abandon();
-        let told = |what: &str, text: &str| {
+        let told = |what: &str, text: &str| -> ! {
             let place = place
                 .clone()
                 .map_or_else(|| "without a crash".into(), |place| format!("crash {at}, {place}"));
-            panic!("{place}: {what}: {text}");
+            panic!("{place}: {what}: {text}")
         };
         if let Err(text) = end {
             told("the scenario failed", &text);
         }
+        let ledger = match caught(kit.ledger()).await {
+            Ok(ledger) => ledger,
+            Err(text) => told("there is no ledger", &text),
+        };
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| judge(&ledger))) {
             told("the judge found a fault", &message(&*panic));
         }

@@ -78,6 +78,7 @@ pub(crate) enum What {
     Recovered { id: JobId, state: JobState },
     CancelAsked { id: JobId, at_once: bool },
     Requeued { id: JobId },
+    Deleted { id: JobId },
     Node { node: Arc<str>, what: &'static str },
 }
 
@@ -90,7 +91,8 @@ impl What {
             | Self::Settled { id, .. }
             | Self::Recovered { id, .. }
             | Self::CancelAsked { id, .. }
-            | Self::Requeued { id } => Some(*id),
+            | Self::Requeued { id }
+            | Self::Deleted { id } => Some(*id),
             Self::Node { .. } => None,
         }
     }
@@ -113,6 +115,7 @@ impl Event {
             What::CancelAsked { at_once: true, .. } => format!("{job} was cancelled"),
             What::CancelAsked { at_once: false, .. } => format!("{job} was asked to stop"),
             What::Requeued { .. } => format!("{job} was put back"),
+            What::Deleted { .. } => format!("{job} was deleted"),
             What::Node { node, what } => format!("{node} {what}"),
         };
         let by = self.by.as_deref().map_or_else(String::new, |by| format!(" ({by})"));

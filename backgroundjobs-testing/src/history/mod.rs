@@ -24,6 +24,8 @@ pub(crate) struct History {
 #[derive(Default)]
 pub(crate) struct Pages {
     pub(crate) events: Vec<Event>,
+    /// How many jobs were stored.
+    enqueued: u64,
     pub(crate) jobs: BTreeMap<JobId, SeenInsert>,
     pub(crate) runs: Vec<SeenRun>,
     run_of: BTreeMap<(JobId, u64), usize>,
@@ -40,6 +42,8 @@ pub(crate) struct SeenInsert {
     /// Whether whoever enqueued it was told so.
     pub(crate) is_acknowledged: bool,
     pub(crate) state: JobState,
+    /// An operator has deleted it.
+    pub(crate) is_deleted: bool,
 }
 
 /// One claim of a job, and the run that came of it.
@@ -58,10 +62,24 @@ pub(crate) struct SeenRun {
     pub(crate) place: (usize, usize),
 }
 
+impl SeenRun {
+    /// Whether it came to its end, and the store was not told of another one than success.
+    pub(crate) const fn may_have_succeeded(&self) -> bool {
+        self.ended.is_some()
+            && matches!(self.attempt, Attempt::Succeeded | Attempt::Unfinished | Attempt::Lost)
+    }
+}
+
 impl Pages {
     /// The job as its first claim handed it out.
     pub(crate) fn first_claim(&self, id: JobId) -> Option<&ClaimedJob> {
         self.run_of.get(&(id, 1)).map(|index| &self.runs[*index].job)
+    }
+
+    /// The jobs that were stored through a kit's program, or handed to one, by id.
+    pub(crate) fn ids(&self) -> Vec<JobId> {
+        let ids = self.jobs.keys().copied().chain(self.run_of.keys().map(|(id, _)| *id));
+        ids.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The runs whose handler is at work, the first claimed first.
@@ -82,7 +100,7 @@ impl History {
 
     /// How many jobs were stored so far.
     pub(crate) fn count_enqueued(&self) -> u64 {
-        self.pages.lock().jobs.len() as u64
+        self.pages.lock().enqueued
     }
 
     fn now(&self) -> Timestamp {

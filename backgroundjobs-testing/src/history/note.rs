@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimedJobs, InsertJobs, Inserted, InsertedJobs, JobId, JobState,
+    CancelJobs, CancelStatus, ClaimedJobs, DeleteStatus, InsertJobs, Inserted, InsertedJobs, JobId, JobState,
     RecoveredJobs, RequeueStatus, RequeuedJobs, SettleJobs, Settled, SettledJobs, Settlement,
 };
 
@@ -24,7 +24,13 @@ impl History {
             }
             let run_at = job.run_at.instant(reply.store_now);
             let (at, state) = (reply.store_now, JobState::Waiting);
-            pages.jobs.insert(job.id, SeenInsert { job: job.clone(), at, is_acknowledged: false, state });
+            let seen = SeenInsert { job: job.clone(), at, is_acknowledged: false, state, is_deleted: false };
+            if pages.jobs.insert(job.id, seen).is_some() {
+                // A new job under the id of one that is gone: its claims are counted from the start again.
+                let earlier = pages.run_of.extract_if((job.id, 0)..=(job.id, u64::MAX), |_, _| true);
+                earlier.for_each(drop);
+            }
+            pages.enqueued += 1;
             self.note(pages, What::Enqueued { id: job.id, kind: job.kind.clone(), run_at });
         }
     }
@@ -143,6 +149,17 @@ impl History {
                 pages.set_state(*id, JobState::Waiting);
                 self.note(pages, What::Requeued { id: *id });
             }
+        }
+    }
+
+    /// Somebody wanted these jobs to be gone.
+    pub(crate) fn deleted(&self, ids: &[JobId], reply: &[DeleteStatus]) {
+        let pages = &mut *self.pages.lock();
+        for (id, _) in ids.iter().zip(reply).filter(|(_, answer)| **answer == DeleteStatus::Deleted) {
+            if let Some(seen) = pages.jobs.get_mut(id) {
+                seen.is_deleted = true;
+            }
+            self.note(pages, What::Deleted { id: *id });
         }
     }
 

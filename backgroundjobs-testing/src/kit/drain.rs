@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CountJobs, JobCount, JobFilter, JobRecord, JobState, JobStore, Kind, QueueName, StoreError, Timestamp,
+    CountJobs, JobCount, JobFilter, JobRecord, JobState, Kind, QueueName, StoreError, StoreErrorKind,
+    Timestamp,
 };
 
+use super::shared::Program;
 use super::{KitReport, TestKit};
 use crate::scheduler::{Inhibitor, Report};
 
@@ -131,12 +133,17 @@ impl TestKit {
     /// Whether a job waits or runs that somebody here might bring to an end.
     async fn is_anything_left(&self) -> bool {
         for program in self.shared.programs() {
-            let left = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
-                Ok(Some(rows)) => rows.iter().any(|row| self.is_for_us(row.state, &row.queue, &row.kind)),
-                Ok(None) => self.is_anything_noted(),
+            let left = match Inhibitor::over(unfinished_of(&program, self.now())).await {
+                Ok(Some(rows)) => rows.into_iter().map(|row| (row.state, row.queue, row.kind)).collect(),
+                Ok(None) => self.noted_as_unfinished(),
+                // Whoever closed it has no more use for what is in it.
+                Err(error) if error.kind() == StoreErrorKind::Closed => continue,
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
             };
-            if left {
+            // Programs on one store see the same jobs; those on another do not run them.
+            let jobs = program.jobs.upgrade();
+            let is_served = |queue, kind| jobs.as_ref().is_some_and(|jobs| jobs.serves(queue, kind));
+            if left.iter().any(|(state, queue, kind)| *state == JobState::Running || is_served(queue, kind)) {
                 return true;
             }
         }
@@ -144,22 +151,11 @@ impl TestKit {
     }
 
     /// What a store that cannot count must have, from what was seen.
-    fn is_anything_noted(&self) -> bool {
-        let open = self.shared.history.read(|pages| {
-            let open = pages.jobs.values().filter(|seen| !seen.state.is_final());
-            open.map(|seen| (seen.state, seen.job.queue.clone(), seen.job.kind.clone())).collect::<Vec<_>>()
-        });
-        open.iter().any(|(state, queue, kind)| self.is_for_us(*state, queue, kind))
-    }
-
-    /// Whether such a job keeps a drain going: one that runs, wherever, and one that somebody here serves.
-    fn is_for_us(&self, state: JobState, queue: &QueueName, kind: &Kind) -> bool {
-        let programs = self.shared.programs();
-        state == JobState::Running
-            || programs
-                .iter()
-                .filter_map(|program| program.jobs.upgrade())
-                .any(|jobs| jobs.serves(queue, kind))
+    fn noted_as_unfinished(&self) -> Vec<(JobState, QueueName, Kind)> {
+        self.shared.history.read(|pages| {
+            let open = pages.jobs.values().filter(|seen| !seen.state.is_final() && !seen.is_deleted);
+            open.map(|seen| (seen.state, seen.job.queue.clone(), seen.job.kind.clone())).collect()
+        })
     }
 
     async fn not_drained(&self, why: &str) -> String {
@@ -183,8 +179,8 @@ impl TestKit {
 }
 
 /// What waits in queues that are not paused, and what runs; none where the store cannot count.
-async fn unfinished_of(store: &dyn JobStore, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {
-    let Some(inspect) = store.inspect() else { return Ok(None) };
+async fn unfinished_of(program: &Program, now: Timestamp) -> Result<Option<Vec<JobCount>>, StoreError> {
+    let Some(inspect) = program.store().await?.inspect() else { return Ok(None) };
     let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
     let mut rows = inspect.count(&CountJobs::new(now, filter)).await?.rows;
     if !rows.is_empty() {

@@ -12,6 +12,7 @@ use backgroundjobs_core::{
 use super::TestKit;
 use super::shared::Program;
 use crate::explore::replay;
+use crate::history::Pages;
 use crate::scheduler::Inhibitor;
 
 /// How many jobs are listed, or read, at a time.
@@ -69,12 +70,30 @@ impl TestKit {
         self.is_finished.store(true, Ordering::SeqCst);
     }
 
+    /// The records of a program's store that `filter` lets through; where it lists nothing, all those that were seen.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub(crate) async fn records(
+        &self,
+        program: &Program,
+        filter: JobFilter,
+    ) -> Result<Vec<JobRecord>, StoreError> {
+        let store = program.store().await?;
+        let ids = match list(store, self.now(), filter).await? {
+            Some(ids) => ids,
+            None => self.shared.history.read(Pages::ids),
+        };
+        read(store, &ids).await
+    }
+
     /// The jobs that wait or run and are served here, or left to others, or not, as `served` says.
     pub(super) async fn open_jobs(&self, served: bool) -> Vec<OpenJob> {
         let mut open: BTreeMap<JobId, OpenJob> = BTreeMap::new();
         for program in self.shared.programs() {
-            let records = match Inhibitor::over(program.open_jobs(self.now())).await {
-                Ok(records) => records,
+            let open_states = JobFilter::all().states([JobState::Waiting, JobState::Running]);
+            let records = match Inhibitor::over(self.records(&program, open_states)).await {
+                Ok(records) => records.into_iter().filter(|record| !record.state.is_final()),
                 // Whoever closed it has no more use for what is in it.
                 Err(error) if error.kind() == StoreErrorKind::Closed => continue,
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),
@@ -140,8 +159,7 @@ impl TestKit {
     pub(crate) fn standing(&self, name: impl Fn(JobId) -> String) -> String {
         let (shared, now) = (self.shared(), self.now());
         let seed = shared.surroundings.seed.map_or_else(|| "no seed".into(), |seed| format!("seed {seed}"));
-        let stores: BTreeSet<&str> =
-            shared.programs().iter().map(|program| program.store.profile().name).collect();
+        let stores: BTreeSet<&str> = shared.programs().iter().map(Program::store_name).collect();
         let stores = if stores.is_empty() {
             "no store".to_owned()
         } else {
@@ -168,7 +186,7 @@ impl TestKit {
 }
 
 /// The ids of the jobs in a store that `filter` lets through, newest first; none where it cannot list.
-pub(crate) async fn list(
+async fn list(
     store: &dyn JobStore,
     now: Timestamp,
     filter: JobFilter,
@@ -186,21 +204,12 @@ pub(crate) async fn list(
 }
 
 /// The records of these jobs, those that are there.
-pub(crate) async fn read(store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
+async fn read(store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
     let mut records = Vec::with_capacity(ids.len());
     for ids in ids.chunks(PAGE) {
         records.extend(store.get(ids).await?.into_iter().flatten());
     }
     Ok(records)
-}
-
-impl Program {
-    /// The jobs in the store that wait or run.
-    async fn open_jobs(&self, now: Timestamp) -> Result<Vec<JobRecord>, StoreError> {
-        let filter = JobFilter::all().states([JobState::Waiting, JobState::Running]);
-        let ids = list(&*self.store, now, filter).await?.unwrap_or_default();
-        read(&*self.store, &ids).await
-    }
 }
 
 impl Drop for TestKit {

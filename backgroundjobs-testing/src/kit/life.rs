@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 
-use backgroundjobs_core::{AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, TaskKind};
+use backgroundjobs_core::{
+    AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, Process, TaskKind,
+};
 use parking_lot::Mutex;
 
 use super::crash_plan::CrashPlan;
@@ -112,6 +114,16 @@ impl Hooks for LifeHooks {
         self.steps.waits_for_thread(looks_for_cancel);
     }
 
+    fn process(&self) -> Process {
+        if !self.life.is_alive() {
+            Process::Crashed
+        } else if self.life.is_cut_off() {
+            Process::CutOff
+        } else {
+            Process::Whole
+        }
+    }
+
     fn checkpoint(&self, at: Checkpoint) -> BoxFuture<'static, ()> {
         let task = self.steps.current_task();
         if self.is_explored && task.is_some() {
@@ -124,6 +136,7 @@ impl Hooks for LifeHooks {
                 } else {
                     let_others_go_first().await;
                     note(&at, &steps, &history);
+                    begin(&at, &history);
                 }
             });
         }
@@ -132,16 +145,22 @@ impl Hooks for LifeHooks {
         if task.is_some_and(|task| self.life.has(task)) && self.plan.is_reached(&at, &self.life) {
             return Box::pin(std::future::pending());
         }
+        // One that crashes before it has not begun.
+        begin(&at, &self.history);
         Box::pin(std::future::ready(()))
     }
 }
 
 fn note(at: &Checkpoint, steps: &Steps, history: &History) {
     steps.trace_checkpoint(at);
-    match at {
-        Checkpoint::BeforeRun { id, generation, .. } => history.started(*id, *generation),
-        Checkpoint::AfterRun { id, generation, .. } => history.ended(*id, *generation),
-        _ => {}
+    if let Checkpoint::AfterRun { id, generation, .. } = at {
+        history.ended(*id, *generation);
+    }
+}
+
+fn begin(at: &Checkpoint, history: &History) {
+    if let Checkpoint::BeforeRun { id, generation, .. } = at {
+        history.started(*id, *generation);
     }
 }
 

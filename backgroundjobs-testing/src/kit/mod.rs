@@ -22,7 +22,6 @@ use backgroundjobs_core::{BackgroundJobs, Builder, Env, JobStats, Timestamp};
 
 pub use self::builder::TestKitBuilder;
 pub use self::drain::Limits;
-pub(crate) use self::finish::{list, read};
 pub use self::node::{Node, NodeBuilder};
 pub use self::perform::{Perform, Performed};
 pub use self::report::{KitReport, RunningJob};

@@ -88,7 +88,7 @@ impl<'a> NodeBuilder<'a> {
             process: Mutex::new(None),
         });
         self.kit.nodes.lock().push(inner.clone());
-        inner.start_process().await;
+        _ = inner.start_process().await;
         Node { inner }
     }
 }
@@ -116,8 +116,8 @@ impl Node {
         Arc::new(NodeManager(self.inner.clone()))
     }
 
-    /// The jobs of the present process; `None` after a crash. Let go of them before a crash: they cannot be
-    /// dropped while the test holds them.
+    /// The jobs of the present process; `None` after a crash. Whoever still holds them then holds a dead
+    /// process's: they run nothing and reach no store.
     #[must_use]
     pub fn jobs(&self) -> Option<Arc<BackgroundJobs>> {
         self.inner.process.lock().as_ref().and_then(|process| process.jobs.clone())
@@ -134,18 +134,19 @@ impl Node {
         self.inner.crash();
     }
 
-    /// Starts a new process of the same program, after a crash of the one before if it still runs.
+    /// Starts a new process of the same program, after a crash of the one before if it still runs. One that
+    /// crashes while it starts is down when this returns.
     ///
     /// # Panics
     /// With the error's text when the jobs cannot be built or started.
     pub async fn restart(&self) {
         self.inner.crash();
-        self.inner.start_process().await;
-        self.inner.note("was started again");
+        self.inner.start_again().await;
     }
 
     /// From now on nothing passes between the process and its store: calls fail, and what is under way either
-    /// does not arrive or is not answered. The process runs on.
+    /// does not arrive or is not answered; of what others do, a cancel say, it hears nothing. The process runs
+    /// on; the one after a [`restart`](Self::restart) is not cut off. Nothing happens when there is none.
     pub fn partition(&self) {
         self.cut_off(true, "was cut off from its store");
     }
@@ -156,9 +157,11 @@ impl Node {
     }
 
     fn cut_off(&self, cut_off: bool, what: &'static str) {
-        if let Some(process) = &*self.inner.process.lock() {
-            process.life.cut_off(cut_off);
-        }
+        let life = match &*self.inner.process.lock() {
+            Some(Process { life, jobs: Some(_), .. }) => life.clone(),
+            _ => return,
+        };
+        life.cut_off(cut_off);
         self.inner.note(what);
     }
 }
@@ -173,15 +176,31 @@ impl fmt::Debug for Node {
 }
 
 impl NodeInner {
-    async fn start_process(self: &Arc<Self>) {
-        let Some(kit) = self.kit.upgrade() else { return };
+    /// Starts a process; says whether it lives. It may have crashed meanwhile.
+    async fn start_process(&self) -> bool {
+        let Some(kit) = self.kit.upgrade() else { return false };
         let life = Life::of_node(&self.name);
         let count = self.lives.fetch_add(1, Ordering::SeqCst);
         let env = kit.env_of(&life, self.skew, seed_of(kit.surroundings.seed, &self.name, count));
         let jobs = kit.build_in((self.make)(), env, &life);
-        let manager = jobs.manager();
-        jobs.start().await.unwrap_or_else(|error| panic!("{error}"));
-        *self.process.lock() = Some(Process { life, jobs: Some(jobs), manager });
+        let process = Process { life: life.clone(), manager: jobs.manager(), jobs: Some(jobs.clone()) };
+        // There from its first moment on, so that it can crash while it starts.
+        let before = self.process.lock().replace(process);
+        drop(before);
+        let starting = Starting { node: self, life: &life };
+        match jobs.start().await {
+            Ok(()) => std::mem::forget(starting),
+            Err(error) if life.is_alive() => panic!("{error}"),
+            Err(_) => {}
+        }
+        life.is_alive()
+    }
+
+    /// As [`start_process`](Self::start_process), of a node that had one before.
+    async fn start_again(&self) {
+        if self.start_process().await {
+            self.note("was started again");
+        }
     }
 
     /// Ends the process where it stands; says whether there was one.
@@ -207,8 +226,10 @@ impl NodeInner {
         let Some(kit) = self.kit.upgrade() else { return };
         let node = self.clone();
         let restart = async move {
-            node.start_process().await;
-            node.note("was started again");
+            // Unless the test was faster.
+            if node.is_down() {
+                node.start_again().await;
+            }
         };
         kit.steps.spawn(TaskKind::Work, format!("restart of {}", self.name), Box::pin(restart));
     }
@@ -239,6 +260,20 @@ impl NodeInner {
     fn manager(&self) -> Arc<dyn JobManager> {
         let process = self.process.lock();
         process.as_ref().expect("a node that can be reached was started").manager.clone()
+    }
+}
+
+/// A process that starts. One whose start fails or is dropped on the way is no process.
+struct Starting<'a> {
+    node: &'a NodeInner,
+    life: &'a Arc<Life>,
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        if self.node.is_life(self.life) {
+            self.node.crash();
+        }
     }
 }
 

@@ -84,14 +84,18 @@ impl<'a, A: JobArgs> IntoFuture for Perform<'a, A> {
         let Self { kit, draft, attempt, .. } = self;
         Box::pin(async move {
             let from = kit.now();
-            let mut known = BTreeSet::new();
+            let (mut known, mut refusal) = (BTreeSet::new(), None);
             for program in kit.shared.programs() {
                 let Some(jobs) = program.jobs.upgrade() else { continue };
                 match kit.run(jobs.perform(draft.clone(), attempt)).await {
                     Ok(outcome) => return Performed { outcome, from, to: kit.now() },
                     Err(EnqueueError::UnknownKind { known: more, .. }) => known.extend(more),
-                    Err(error) => panic!("{} cannot be performed: {error}", A::KIND),
+                    // Another program may take it.
+                    Err(error) => refusal = Some(error),
                 }
+            }
+            if let Some(error) = refusal {
+                panic!("{} cannot be performed: {error}", A::KIND);
             }
             let known = Vec::from_iter(known).join(", ");
             panic!(

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use backgroundjobs_core::{BackgroundJobs, Builder, Clock, Env, JobStats, JobStore, Timestamp};
+use backgroundjobs_core::{BackgroundJobs, Builder, Clock, Env, JobStats, JobStore, StoreError, Timestamp};
 use fastrand::Rng;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 use super::crash_plan::CrashPlan;
 use super::life::{Life, LifeHooks};
@@ -50,7 +51,25 @@ pub(crate) struct KitShared {
 #[derive(Clone)]
 pub(crate) struct Program {
     pub(crate) jobs: Weak<BackgroundJobs>,
-    pub(crate) store: Arc<dyn JobStore>,
+    store: Arc<dyn JobStore>,
+    /// Set once the program has prepared it, or the kit for its own looks.
+    prepared: Arc<OnceCell<()>>,
+}
+
+impl Program {
+    /// Its store, prepared: a program that has not been started may not have done that.
+    ///
+    /// # Errors
+    /// What the store answers.
+    pub(crate) async fn store(&self) -> Result<&dyn JobStore, StoreError> {
+        self.prepared.get_or_try_init(|| self.store.prepare()).await?;
+        Ok(&*self.store)
+    }
+
+    /// What its store is called.
+    pub(crate) fn store_name(&self) -> &'static str {
+        self.store.profile().name
+    }
 }
 
 impl KitShared {
@@ -112,15 +131,17 @@ impl KitShared {
         );
         let seen = Arc::<Mutex<Option<Arc<dyn JobStore>>>>::default();
         let note = seen.clone();
+        let prepared = Arc::<OnceCell<()>>::default();
+        let by_program = prepared.clone();
         let builder = builder.configure(|options| {
             options.env(env).wrap_store(move |inner| {
                 *note.lock() = Some(inner.clone());
-                Arc::new(KitStore::new(inner, link))
+                Arc::new(KitStore::new(inner, link, by_program))
             })
         });
         let jobs = Arc::new(builder.build().unwrap_or_else(|error| panic!("{error}")));
         if let Some(store) = seen.lock().take() {
-            self.programs.lock().push(Program { jobs: Arc::downgrade(&jobs), store });
+            self.programs.lock().push(Program { jobs: Arc::downgrade(&jobs), store, prepared });
         }
         jobs
     }

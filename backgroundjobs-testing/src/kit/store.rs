@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, CountJobs, DeleteStatus, InsertJobs,
-    InsertedJobs, InspectStore, JobCounts, JobId, JobPage, JobRecord, JobStore, ListJobs, PruneJobs,
-    PrunedJobs, QueueFacts, QueueName, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases,
-    RequeuedJobs, SettleJobs, SettledJobs, StoreError, StoreOperation, StoreProfile, Timestamp, WakeHub,
+    BoxFuture, CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, CountJobs, DeleteStatus,
+    InsertJobs, InsertedJobs, InspectStore, JobCounts, JobId, JobPage, JobRecord, JobStore, ListJobs,
+    PruneJobs, PrunedJobs, QueueFacts, QueueName, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases,
+    RenewedLeases, RequeuedJobs, SettleJobs, SettledJobs, StoreError, StoreOperation, StoreProfile,
+    Timestamp, WakeHub,
 };
+use tokio::sync::OnceCell;
 
 use super::link::Link;
 
@@ -20,22 +22,25 @@ use super::link::Link;
 pub(crate) struct KitStore {
     inner: Arc<dyn JobStore>,
     link: Link,
+    /// Set once the program has prepared it.
+    prepared: Arc<OnceCell<()>>,
 }
 
 impl KitStore {
-    pub(crate) fn new(inner: Arc<dyn JobStore>, link: Link) -> Self {
-        Self { inner, link }
+    pub(crate) fn new(inner: Arc<dyn JobStore>, link: Link, prepared: Arc<OnceCell<()>>) -> Self {
+        Self { inner, link, prepared }
     }
 
     /// One call: there, the store's own work, and back.
-    async fn call<T>(
+    async fn call<'a, T>(
         &self,
         operation: StoreOperation,
-        call: impl Future<Output = Result<T, StoreError>>,
+        call: impl FnOnce() -> BoxFuture<'a, Result<T, StoreError>>,
         note: impl FnOnce(&T),
     ) -> Result<T, StoreError> {
         self.link.there(operation).await?;
-        let reply = call.await?;
+        // Not before: a store may begin before it is awaited.
+        let reply = call().await?;
         note(&reply);
         self.link.back(operation).await?;
         Ok(reply)
@@ -63,7 +68,7 @@ impl JobStore for KitStore {
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
-        self.call(StoreOperation::Prepare, self.inner.prepare(), |()| ()).await
+        self.call(StoreOperation::Prepare, || self.inner.prepare(), |()| _ = self.prepared.set(())).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -73,42 +78,42 @@ impl JobStore for KitStore {
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
         let history = self.link.history();
         let note = |reply: &InsertedJobs| history.inserted(request, reply);
-        let reply = self.call(StoreOperation::Insert, self.inner.insert(request), note).await?;
+        let reply = self.call(StoreOperation::Insert, || self.inner.insert(request), note).await?;
         history.acknowledged(request);
         Ok(reply)
     }
 
     async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
         let note = |reply: &ClaimedJobs| self.link.history().claimed(reply, self.link.node());
-        self.call(StoreOperation::Claim, self.inner.claim(request), note).await
+        self.call(StoreOperation::Claim, || self.inner.claim(request), note).await
     }
 
     async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
-        self.call(StoreOperation::Renew, self.inner.renew(request), |_| ()).await
+        self.call(StoreOperation::Renew, || self.inner.renew(request), |_| ()).await
     }
 
     async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
         let _settling = self.link.settling();
         let note = |reply: &SettledJobs| self.link.history().settled(request, reply);
-        self.call(StoreOperation::Settle, self.inner.settle(request), note).await
+        self.call(StoreOperation::Settle, || self.inner.settle(request), note).await
     }
 
     async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
         let note = |reply: &RecoveredJobs| self.link.history().recovered(reply);
-        self.call(StoreOperation::Recover, self.inner.recover(request), note).await
+        self.call(StoreOperation::Recover, || self.inner.recover(request), note).await
     }
 
     async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
         let note = |reply: &Vec<CancelStatus>| self.link.history().cancelled(request, reply);
-        self.call(StoreOperation::Cancel, self.inner.cancel(request), note).await
+        self.call(StoreOperation::Cancel, || self.inner.cancel(request), note).await
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
-        self.call(StoreOperation::Get, self.inner.get(ids), |_| ()).await
+        self.call(StoreOperation::Get, || self.inner.get(ids), |_| ()).await
     }
 
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
-        self.call(StoreOperation::Prune, self.inner.prune(request), |_| ()).await
+        self.call(StoreOperation::Prune, || self.inner.prune(request), |_| ()).await
     }
 
     fn local_hub(&self) -> Option<&WakeHub> {
@@ -131,15 +136,15 @@ impl JobStore for KitStore {
 #[async_trait]
 impl InspectStore for KitStore {
     async fn count(&self, request: &CountJobs) -> Result<JobCounts, StoreError> {
-        self.call(StoreOperation::Count, self.inspect_inner().count(request), |_| ()).await
+        self.call(StoreOperation::Count, || self.inspect_inner().count(request), |_| ()).await
     }
 
     async fn list(&self, request: &ListJobs) -> Result<JobPage, StoreError> {
-        self.call(StoreOperation::List, self.inspect_inner().list(request), |_| ()).await
+        self.call(StoreOperation::List, || self.inspect_inner().list(request), |_| ()).await
     }
 
     async fn queues(&self, now: Timestamp) -> Result<Vec<QueueFacts>, StoreError> {
-        self.call(StoreOperation::Queues, self.inspect_inner().queues(now), |_| ()).await
+        self.call(StoreOperation::Queues, || self.inspect_inner().queues(now), |_| ()).await
     }
 }
 
@@ -147,18 +152,19 @@ impl InspectStore for KitStore {
 impl ControlStore for KitStore {
     async fn requeue(&self, now: Timestamp, ids: &[JobId]) -> Result<RequeuedJobs, StoreError> {
         let note = |reply: &RequeuedJobs| self.link.history().requeued(ids, reply);
-        self.call(StoreOperation::Requeue, self.control_inner().requeue(now, ids), note).await
+        self.call(StoreOperation::Requeue, || self.control_inner().requeue(now, ids), note).await
     }
 
     async fn delete(&self, now: Timestamp, ids: &[JobId]) -> Result<Vec<DeleteStatus>, StoreError> {
-        self.call(StoreOperation::Delete, self.control_inner().delete(now, ids), |_| ()).await
+        let note = |reply: &Vec<DeleteStatus>| self.link.history().deleted(ids, reply);
+        self.call(StoreOperation::Delete, || self.control_inner().delete(now, ids), note).await
     }
 
     async fn pause(&self, now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
-        self.call(StoreOperation::Pause, self.control_inner().pause(now, queue), |()| ()).await
+        self.call(StoreOperation::Pause, || self.control_inner().pause(now, queue), |()| ()).await
     }
 
     async fn resume(&self, now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
-        self.call(StoreOperation::Resume, self.control_inner().resume(now, queue), |()| ()).await
+        self.call(StoreOperation::Resume, || self.control_inner().resume(now, queue), |()| ()).await
     }
 }

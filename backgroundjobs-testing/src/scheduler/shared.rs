@@ -1,7 +1,8 @@
 //! What tasks, wakers, guards and verbs share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use backgroundjobs_core::{Clock, Timestamp};
@@ -24,8 +25,10 @@ pub(super) struct Shared {
     pub(super) changed: Notify,
     pub(super) ticker: Ticker,
     pub(super) limits: Limits,
-    /// Ticks since the last verb while somebody sleeps whom no verb polls.
+    /// Ticks since the last verb or move of the clock while somebody sleeps whom no verb polls.
     unmoved: AtomicU64,
+    /// The instant, in microseconds, at which the clock was seen then.
+    unmoved_at: AtomicI64,
     /// One more than the tick at which the present poll began; 0 between polls.
     polling_since: AtomicU64,
 }
@@ -46,6 +49,7 @@ impl Shared {
             ticker: Ticker::default(),
             limits,
             unmoved: AtomicU64::new(0),
+            unmoved_at: AtomicI64::new(0),
             polling_since: AtomicU64::new(0),
         }
     }
@@ -79,7 +83,7 @@ impl Shared {
 
     /// A verb begins.
     pub(super) fn verb_begins(self: &Arc<Self>) {
-        self.clock.give_up_outside(false);
+        self.clock.is_moved_again();
         self.start_ticking();
     }
 
@@ -104,11 +108,24 @@ impl Shared {
         if self.clock.sleepers_outside() == 0 {
             return self.rest_between_verbs();
         }
-        let ticks = self.unmoved.fetch_add(1, Ordering::SeqCst) + 1;
-        if ticks >= real_time::ticks(self.limits.watchdog) {
-            self.rest_between_verbs();
-            self.clock.give_up_outside(true);
+        let now = self.now().as_micros();
+        if self.unmoved_at.swap(now, Ordering::SeqCst) != now {
+            // By hand.
+            self.unmoved.store(0, Ordering::SeqCst);
         }
+        let ticks = self.unmoved.fetch_add(1, Ordering::SeqCst) + 1;
+        if ticks < real_time::ticks(self.limits.watchdog) {
+            return;
+        }
+        let state = self.state.lock();
+        if state.is_driven() {
+            return;
+        }
+        self.ticker.rest();
+        // Under the lock: a verb that begins takes it back after this, not before.
+        let given_up = self.clock.give_up_outside();
+        drop(state);
+        given_up.into_iter().for_each(Waker::wake);
     }
 
     fn start_ticking(self: &Arc<Self>) {

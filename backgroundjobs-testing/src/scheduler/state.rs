@@ -186,7 +186,10 @@ impl State {
                 guard.what
             );
             note(&mut self.drive, reason);
-            self.progress = tick;
+            if others_are_ready || asleep != Purpose::Nothing {
+                self.progress = tick;
+            }
+            // Else nobody may have gained by it, and whoever waits again for this guard must meet the watchdog.
         }
     }
 

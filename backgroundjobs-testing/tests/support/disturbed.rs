@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs, InspectStore,
-    JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases,
-    RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreProfile, WakeHub,
+    BoxFuture, CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs,
+    InspectStore, JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes,
+    RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreProfile, WakeHub,
 };
 
 /// What is wrong with a store: what is not written out goes through as it is.
@@ -23,6 +23,21 @@ pub(crate) trait Disturbance: Send + Sync + 'static {
 
     async fn settle(&self, store: &dyn JobStore, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
         store.settle(request).await
+    }
+
+    async fn get(&self, store: &dyn JobStore, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
+        store.get(ids).await
+    }
+
+    /// What it does before it is prepared.
+    fn prepare_is_called(&self) {}
+
+    /// What it does as soon as an insert is called, before anybody awaits it.
+    fn insert_is_called(&self) {}
+
+    /// Whether it cannot say what it has.
+    fn is_blind(&self) -> bool {
+        false
     }
 }
 
@@ -49,13 +64,24 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
         self.inner.profile()
     }
     async fn prepare(&self) -> Result<(), StoreError> {
+        self.disturbance.prepare_is_called();
         self.inner.prepare().await
     }
     async fn close(&self) -> Result<(), StoreError> {
         self.inner.close().await
     }
-    async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
-        self.inner.insert(request).await
+    // Written out, not by the macro: a store may begin before it is awaited.
+    fn insert<'a, 'b, 'c>(
+        &'a self,
+        request: &'b InsertJobs,
+    ) -> BoxFuture<'c, Result<InsertedJobs, StoreError>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        self.disturbance.insert_is_called();
+        self.inner.insert(request)
     }
     async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
         self.disturbance.claim(&*self.inner, request).await
@@ -73,7 +99,7 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
         self.inner.cancel(request).await
     }
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
-        self.inner.get(ids).await
+        self.disturbance.get(&*self.inner, ids).await
     }
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
         self.inner.prune(request).await
@@ -85,7 +111,7 @@ impl<D: Disturbance> JobStore for DisturbedStore<D> {
         self.inner.remote_wakes()
     }
     fn inspect(&self) -> Option<&dyn InspectStore> {
-        self.inner.inspect()
+        self.inner.inspect().filter(|_| !self.disturbance.is_blind())
     }
     fn control(&self) -> Option<&dyn ControlStore> {
         self.inner.control()
