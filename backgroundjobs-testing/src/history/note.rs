@@ -9,14 +9,28 @@ use backgroundjobs_core::{
 
 use super::{Attempt, Event, History, Pages, SeenInsert, SeenRun, What};
 use crate::current;
+use crate::layer::Exchange;
 
 impl History {
     fn note(&self, pages: &mut Pages, what: What) {
         pages.events.push(Event { at: self.now(), by: current::task_name(), what });
     }
 
+    /// A store has done this for a program of `node`.
+    pub(crate) fn exchanged(&self, exchange: &Exchange<'_>, node: &Arc<str>) {
+        match *exchange {
+            Exchange::Insert(request, reply) => self.inserted(request, reply),
+            Exchange::Claim(_, reply) => self.claimed(reply, node),
+            Exchange::Settle(request, reply) => self.settled(request, reply),
+            Exchange::Recover(_, reply) => self.recovered(reply),
+            Exchange::Cancel(request, reply) => self.cancelled(request, reply),
+            Exchange::Requeue(ids, reply) => self.requeued(ids, reply),
+            Exchange::Renew(..) | Exchange::Prune(..) | Exchange::Delete(..) => {}
+        }
+    }
+
     /// A store has taken these jobs.
-    pub(crate) fn inserted(&self, request: &InsertJobs, reply: &InsertedJobs) {
+    fn inserted(&self, request: &InsertJobs, reply: &InsertedJobs) {
         let pages = &mut *self.pages.lock();
         for (job, answer) in request.jobs.iter().zip(&reply.jobs) {
             if *answer != Inserted::New {
@@ -40,7 +54,7 @@ impl History {
     }
 
     /// A store has handed these jobs to a worker of `node`.
-    pub(crate) fn claimed(&self, reply: &ClaimedJobs, node: &Arc<str>) {
+    fn claimed(&self, reply: &ClaimedJobs, node: &Arc<str>) {
         let pages = &mut *self.pages.lock();
         for job in reply.queues.iter().flat_map(|queue| &queue.jobs) {
             let key = (job.id, job.generation);
@@ -90,7 +104,7 @@ impl History {
     }
 
     /// A store was told how runs ended.
-    pub(crate) fn settled(&self, request: &SettleJobs, reply: &SettledJobs) {
+    fn settled(&self, request: &SettleJobs, reply: &SettledJobs) {
         let pages = &mut *self.pages.lock();
         for (Settlement { lease, outcome }, answer) in request.outcomes.iter().zip(&reply.jobs) {
             let attempt = Attempt::of(outcome, *answer);
@@ -111,7 +125,7 @@ impl History {
     }
 
     /// A store has taken these jobs back.
-    pub(crate) fn recovered(&self, reply: &RecoveredJobs) {
+    fn recovered(&self, reply: &RecoveredJobs) {
         let pages = &mut *self.pages.lock();
         for job in &reply.jobs {
             pages.set_state(job.id, job.state);
@@ -120,7 +134,7 @@ impl History {
     }
 
     /// Somebody wanted these jobs not to run.
-    pub(crate) fn cancelled(&self, request: &CancelJobs, reply: &[CancelStatus]) {
+    fn cancelled(&self, request: &CancelJobs, reply: &[CancelStatus]) {
         let pages = &mut *self.pages.lock();
         for (id, answer) in request.ids.iter().zip(reply) {
             let at_once = match answer {
@@ -136,7 +150,7 @@ impl History {
     }
 
     /// These jobs were put back.
-    pub(crate) fn requeued(&self, ids: &[JobId], reply: &RequeuedJobs) {
+    fn requeued(&self, ids: &[JobId], reply: &RequeuedJobs) {
         let pages = &mut *self.pages.lock();
         for (id, answer) in ids.iter().zip(&reply.jobs) {
             if let RequeueStatus::Requeued(_) = answer {

@@ -131,7 +131,7 @@ impl TestKit {
     /// Whether a job waits or runs that somebody here might bring to an end.
     async fn is_anything_left(&self) -> bool {
         for program in self.shared.programs() {
-            let left = match Inhibitor::over(unfinished_of(&*program.store, self.now())).await {
+            let left = match Inhibitor::over_a_look(unfinished_of(&*program.store, self.now())).await {
                 Ok(Some(rows)) => rows.iter().any(|row| self.is_for_us(row.state, &row.queue, &row.kind)),
                 Ok(None) => self.is_anything_noted(),
                 Err(error) => panic!("the kit cannot ask the store what is left: {error}"),

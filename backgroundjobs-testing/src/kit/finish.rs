@@ -73,7 +73,7 @@ impl TestKit {
     pub(super) async fn open_jobs(&self, served: bool) -> Vec<OpenJob> {
         let mut open: BTreeMap<JobId, OpenJob> = BTreeMap::new();
         for program in self.shared.programs() {
-            let records = match Inhibitor::over(program.open_jobs(self.now())).await {
+            let records = match Inhibitor::over_a_look(program.open_jobs(self.now())).await {
                 Ok(records) => records,
                 // Whoever closed it has no more use for what is in it.
                 Err(error) if error.kind() == StoreErrorKind::Closed => continue,

@@ -114,7 +114,7 @@ impl KitShared {
         let builder = builder.configure(|options| {
             options.env(env).wrap_store(move |inner| {
                 *note.lock() = Some(inner.clone());
-                Arc::new(KitStore::new(inner, link))
+                Arc::new(KitStore::with(inner, link))
             })
         });
         let jobs = Arc::new(builder.build().unwrap_or_else(|error| panic!("{error}")));
