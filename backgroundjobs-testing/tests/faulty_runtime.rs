@@ -285,7 +285,7 @@ impl Totals {
             ("Delay", SEEDS * 50),
             ("Skew", SEEDS * 50),
         ];
-        let met = |what| sums.get(what).copied().unwrap_or(0);
+        let met = |what: &str| sums.get(what).copied().unwrap_or(0);
         let too_few: Vec<_> = wanted.iter().filter(|(what, least)| met(what) < *least).collect();
         assert!(too_few.is_empty(), "too weak: too few of {too_few:?} in {sums:#?}");
     }
