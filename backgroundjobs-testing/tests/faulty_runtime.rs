@@ -36,6 +36,13 @@ const TROUBLE: Duration = seconds(60);
 /// All is over so long after the trouble: what hangs then, a lease, the waits after recoveries and failures.
 const BOUND: Duration = seconds(240);
 const LEASE: Duration = seconds(15);
+const CRASH_BACKOFF: Duration = seconds(2);
+const GRACE: Duration = seconds(2);
+/// How long runs may go on that a stop meets.
+const DRAIN: Duration = seconds(3);
+/// A stop is over after the drain, twice the grace for handlers, once more for what the store is to be told, and a
+/// second each for last calls and a last look.
+const STOP_BOUND: Duration = seconds(3 + 2 * 2 + 2 + 2);
 
 /// A job that does one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +65,19 @@ enum Work {
 
 impl JobArgs for Work {
     const KIND: &'static str = "work";
+}
+
+/// A job that runs out of time, twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Overlong;
+
+impl JobArgs for Overlong {
+    const KIND: &'static str = "overlong";
+}
+
+async fn overlong(_: Overlong, ctx: JobContext) -> JobResult {
+    ctx.sleep(LEASE).await;
+    Ok(())
 }
 
 /// How often a handler was called for each job.
@@ -118,9 +138,14 @@ impl Trouble {
 }
 
 /// Enqueues until it is answered, under the id that the error names.
-async fn enqueue(env: &Env, shop: &dyn JobManager, work: Work, mut options: EnqueueOptions) -> JobId {
+async fn enqueue<A: JobArgs + Copy>(
+    env: &Env,
+    shop: &dyn JobManager,
+    args: A,
+    mut options: EnqueueOptions,
+) -> JobId {
     loop {
-        match shop.enqueue_with(work, options.clone()).await {
+        match shop.enqueue_with(args, options.clone()).await {
             Ok(enqueued) => return enqueued.id,
             Err(EnqueueError::Store { id, .. }) => options = options.id(id),
             Err(error) => panic!("{error}"),
@@ -129,11 +154,25 @@ async fn enqueue(env: &Env, shop: &dyn JobManager, work: Work, mut options: Enqu
     }
 }
 
-/// What the producer does.
-async fn shop(env: Env, shop: Arc<dyn JobManager>, done: Arc<AtomicBool>) {
+/// Calls until it is answered.
+macro_rules! insist {
+    ($env:ident, $call:expr) => {
+        loop {
+            if let Ok(answer) = $call.await {
+                break answer;
+            }
+            $env.sleep(millis(500)).await;
+        }
+    };
+}
+
+/// What the producer does: it enqueues, cancels, pauses, waits for a job and puts it back.
+async fn shop(env: Env, jobs: Arc<BackgroundJobs>, done: Arc<AtomicBool>) {
+    let shop = jobs.manager();
     let plain = EnqueueOptions::new;
     let endless = enqueue(&env, &*shop, Work::Endless, plain()).await;
     enqueue(&env, &*shop, Work::Plain(0), plain().delay(seconds(20))).await;
+    let overlong = enqueue(&env, &*shop, Overlong, plain().max_attempts(2)).await;
     for work in [Work::Sleeps, Work::Retries, Work::Snoozes] {
         enqueue(&env, &*shop, work, plain()).await;
     }
@@ -145,9 +184,14 @@ async fn shop(env: Env, shop: Arc<dyn JobManager>, done: Arc<AtomicBool>) {
             enqueue(&env, &*shop, Work::Plain(number), plain().unique(format!("plain {number}"))).await;
         }
     }
-    while shop.cancel(endless).await.is_err() {
-        env.sleep(millis(500)).await;
-    }
+    insist!(env, shop.cancel(endless));
+    let admin = jobs.admin().expect("the memory store can be looked into");
+    insist!(env, admin.pause("default"));
+    env.sleep(seconds(1)).await;
+    insist!(env, admin.resume("default"));
+    let state = insist!(env, shop.wait(overlong, seconds(10)));
+    assert_eq!(state, JobState::Failed);
+    insist!(env, shop.requeue(overlong));
     done.store(true, Ordering::SeqCst);
 }
 
@@ -157,15 +201,21 @@ fn builder(store: &MemoryStore, kit: &TestKit, trouble: &Arc<Trouble>) -> impl F
         let store = FaultyStore::new(store.clone(), &clock, trouble.next());
         let calls = calls.clone();
         BackgroundJobs::builder(|options| {
-            options.use_store(store).queue("default", 3).lease(LEASE, seconds(5)).crashes(50, seconds(2))
+            let options = options.use_store(store).queue("default", 3).cancel_grace(GRACE);
+            options
+                .lease(LEASE, seconds(5))
+                .crashes(50, CRASH_BACKOFF)
+                .retry(RetryPolicy::new().first(seconds(1)))
         })
+        .register_fn(overlong)
+        .timeout(seconds(4))
         .register_fn(move |args: Work, ctx: JobContext| work(args, ctx, calls.clone()))
-        .retry(RetryPolicy::new().first(seconds(1)))
     }
 }
 
-/// Time passes until the trouble is over; a node may crash meanwhile, and one may be cut off.
-async fn disturb(kit: &TestKit, nodes: &[Node]) -> bool {
+/// Some time of the trouble passes; a node may crash meanwhile, be cut off, or be stopped and started again. Answers
+/// what was.
+async fn disturb(kit: &TestKit, nodes: &[Node]) -> [(&'static str, bool); 3] {
     let mut draws = Rng::with_seed(kit.seed().expect("an exploration has one"));
     let mut pass = async |from: u64, to: u64| {
         let _ = kit.advance(millis(draws.u64(from * 1_000..to * 1_000))).await;
@@ -183,7 +233,18 @@ async fn disturb(kit: &TestKit, nodes: &[Node]) -> bool {
         let _ = pass(1, 20).await;
         nodes[node].heal();
     }
-    crashes
+    let (stops, node) = pass(1, 8).await;
+    if stops {
+        let begun = kit.now();
+        let jobs = nodes[node].jobs().expect("it is up");
+        // What the store could not be told is in the report, and told by leases.
+        _ = kit.run(jobs.stop(DRAIN)).await;
+        assert!(kit.now().since(begun) <= STOP_BOUND, "a stop took {:?}", kit.now().since(begun));
+        drop(jobs);
+        let _ = pass(1, 3).await;
+        nodes[node].restart().await;
+    }
+    [("crashes", crashes), ("cut offs", is_cut_off), ("stops", stops)]
 }
 
 async fn scenario(kit: &TestKit, totals: &Totals) -> FaultLog {
@@ -197,20 +258,23 @@ async fn scenario(kit: &TestKit, totals: &Totals) -> FaultLog {
     let make = builder(&store, kit, &trouble);
     let nodes = kit.workers(NODES, make).await;
     let own = FaultyStore::new(store, &kit.clock(), trouble.next());
-    let producer = kit.build(BackgroundJobs::builder(|options| options.use_store(own).producer_only()));
+    // How many leases a job may lose is said by who enqueues it.
+    let producer =
+        BackgroundJobs::builder(|options| options.use_store(own).producer_only().crashes(50, CRASH_BACKOFF));
+    let producer = kit.build(producer);
     let done = Arc::new(AtomicBool::new(false));
-    let _abort = kit.scheduler().spawn("shop", shop(kit.env(), producer.manager(), done.clone()));
+    let _abort = kit.scheduler().spawn("shop", shop(kit.env(), producer, done.clone()));
 
-    let crashed = disturb(kit, &nodes).await;
+    let disturbed = disturb(kit, &nodes).await;
     let end = trouble.kit_start + TROUBLE;
     let _ = kit.advance(end.since(kit.now())).await;
     let _ = kit.run_until(async || done.load(Ordering::SeqCst), BOUND).await;
     let _ = kit.drain(Limits::new().span((end + BOUND).since(kit.now()))).await;
-    judge(kit, &trouble.log, crashed, totals).await;
+    judge(kit, &trouble.log, &disturbed, totals).await;
     trouble.log.clone()
 }
 
-async fn judge(kit: &TestKit, log: &FaultLog, crashed: bool, totals: &Totals) {
+async fn judge(kit: &TestKit, log: &FaultLog, disturbed: &[(&str, bool)], totals: &Totals) {
     let ledger = kit.ledger().await;
     ledger.assert_at_least_once();
     let jobs = ledger.jobs();
@@ -231,6 +295,8 @@ async fn judge(kit: &TestKit, log: &FaultLog, crashed: bool, totals: &Totals) {
             of_it.filter(|run| matches!(run.ending, Attempt::Unfinished | Attempt::Lost)).count();
         assert!(without_end <= taken_back, "{:?} {}: {without_end} > {taken_back}", job.args, record.id);
     }
+    jobs.assert_enqueued::<Overlong>().state(JobState::Failed).once();
+    jobs.assert_ran::<Overlong>().ended(Attempt::Failed).at_least(2);
     let ended = |ending| runs.iter().filter(|run| run.ending == ending).count() as u64;
     let mut sums = totals.sums.lock();
     let mut add = |what: &str, count: u64| *sums.entry(what.to_owned()).or_default() += count;
@@ -242,7 +308,7 @@ async fn judge(kit: &TestKit, log: &FaultLog, crashed: bool, totals: &Totals) {
     add("reruns", ledger.reruns());
     add("retries", ended(Attempt::Failed));
     add("snoozes", ended(Attempt::Snoozed));
-    add("crashes", u64::from(crashed));
+    disturbed.iter().for_each(|(what, met)| add(what, u64::from(*met)));
     let strong = ledger.recoveries() > 0 && ended(Attempt::Failed) > 0 && log.count(Fault::LostReply) > 0;
     add("strong", u64::from(strong));
 }
@@ -260,6 +326,8 @@ impl Totals {
         let wanted = [
             ("strong", SEEDS / 3),
             ("crashes", SEEDS / 5),
+            ("cut offs", SEEDS / 5),
+            ("stops", SEEDS / 5),
             ("recoveries", SEEDS / 2),
             ("reruns", SEEDS / 2),
             ("retries", SEEDS * 2),
