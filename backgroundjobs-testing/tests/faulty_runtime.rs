@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
-    Builder, EnqueueError, Env, FailureKind, JobId, JobManager, JobState, KeyHold, StoreOperation,
+    Builder, EnqueueError, Env, FailureKind, JobId, JobManager, JobState, KeyHold, StoreOperation, Timestamp,
 };
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::{
@@ -111,12 +111,31 @@ async fn work(work: Work, ctx: JobContext, calls: Calls) -> JobResult {
     }
 }
 
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    /// Everything goes wrong, leases run out.
+    Storm,
+    /// Calls fail and replies get lost, too seldom for a lease to run out.
+    Drizzle,
+}
+
+impl Weather {
+    const fn lease(self) -> Duration {
+        match self {
+            Self::Storm => LEASE,
+            Self::Drizzle => seconds(60),
+        }
+    }
+}
+
 /// What went wrong for one seed, process by process.
 struct Trouble {
     seed: u64,
+    weather: Weather,
     processes: AtomicU64,
     log: FaultLog,
-    kit_start: backgroundjobs_core::Timestamp,
+    start: Timestamp,
 }
 
 impl Trouble {
@@ -124,15 +143,22 @@ impl Trouble {
     fn next(&self) -> Faults {
         let process = self.processes.fetch_add(1, Ordering::SeqCst);
         let faults = Faults::seeded(self.seed.wrapping_mul(1_000).wrapping_add(process))
-            .everywhere(Odds::none().error(0.06).lost_reply(0.06).hang(0.01).partition(0.003))
-            .on(StoreOperation::Insert, Odds::none().error(0.1).lost_reply(0.15).hang(0.02))
-            .on(StoreOperation::Settle, Odds::none().error(0.1).lost_reply(0.15).hang(0.03).partition(0.02))
             .delay(millis(0)..=millis(100))
-            .hang_for(seconds(25))
-            .partition_for(seconds(20))
-            .skew(seconds(1))
-            .quiet_from(self.kit_start + TROUBLE)
+            .quiet_from(self.start + TROUBLE)
             .log(&self.log);
+        let faults = match self.weather {
+            Weather::Drizzle => faults.everywhere(Odds::none().error(0.05).lost_reply(0.1)),
+            Weather::Storm => faults
+                .everywhere(Odds::none().error(0.06).lost_reply(0.06).hang(0.01).partition(0.003))
+                .on(StoreOperation::Insert, Odds::none().error(0.1).lost_reply(0.15).hang(0.02))
+                .on(
+                    StoreOperation::Settle,
+                    Odds::none().error(0.1).lost_reply(0.15).hang(0.03).partition(0.02),
+                )
+                .hang_for(seconds(25))
+                .partition_for(seconds(20))
+                .skew(seconds(1)),
+        };
         if self.seed.is_multiple_of(2) { faults.own_process(seconds(5)) } else { faults }
     }
 }
@@ -203,7 +229,7 @@ fn builder(store: &MemoryStore, kit: &TestKit, trouble: &Arc<Trouble>) -> impl F
         BackgroundJobs::builder(|options| {
             let options = options.use_store(store).queue("default", 3).cancel_grace(GRACE);
             options
-                .lease(LEASE, seconds(5))
+                .lease(trouble.weather.lease(), seconds(5))
                 .crashes(50, CRASH_BACKOFF)
                 .retry(RetryPolicy::new().first(seconds(1)))
         })
@@ -215,7 +241,7 @@ fn builder(store: &MemoryStore, kit: &TestKit, trouble: &Arc<Trouble>) -> impl F
 
 /// Some time of the trouble passes; a node may crash meanwhile, be cut off, or be stopped and started again. Answers
 /// what was.
-async fn disturb(kit: &TestKit, nodes: &[Node]) -> [(&'static str, bool); 3] {
+async fn disturb(kit: &TestKit, nodes: &[Node]) -> Vec<(&'static str, bool)> {
     let mut draws = Rng::with_seed(kit.seed().expect("an exploration has one"));
     let mut pass = async |from: u64, to: u64| {
         let _ = kit.advance(millis(draws.u64(from * 1_000..to * 1_000))).await;
@@ -244,15 +270,16 @@ async fn disturb(kit: &TestKit, nodes: &[Node]) -> [(&'static str, bool); 3] {
         let _ = pass(1, 3).await;
         nodes[node].restart().await;
     }
-    [("crashes", crashes), ("cut offs", is_cut_off), ("stops", stops)]
+    vec![("crashes", crashes), ("cut offs", is_cut_off), ("stops", stops)]
 }
 
-async fn scenario(kit: &TestKit, totals: &Totals) -> FaultLog {
+async fn scenario(kit: &TestKit, weather: Weather, totals: &Totals) -> FaultLog {
     let trouble = Arc::new(Trouble {
         seed: kit.seed().expect("an exploration has one"),
         processes: AtomicU64::new(0),
         log: FaultLog::new(),
-        kit_start: kit.now(),
+        start: kit.now(),
+        weather,
     });
     let store = MemoryStore::new();
     let make = builder(&store, kit, &trouble);
@@ -265,8 +292,11 @@ async fn scenario(kit: &TestKit, totals: &Totals) -> FaultLog {
     let done = Arc::new(AtomicBool::new(false));
     let _abort = kit.scheduler().spawn("shop", shop(kit.env(), producer, done.clone()));
 
-    let disturbed = disturb(kit, &nodes).await;
-    let end = trouble.kit_start + TROUBLE;
+    let disturbed = match weather {
+        Weather::Storm => disturb(kit, &nodes).await,
+        Weather::Drizzle => Vec::new(),
+    };
+    let end = trouble.start + TROUBLE;
     let _ = kit.advance(end.since(kit.now())).await;
     let _ = kit.run_until(async || done.load(Ordering::SeqCst), BOUND).await;
     let _ = kit.drain(Limits::new().span((end + BOUND).since(kit.now()))).await;
@@ -367,7 +397,7 @@ fn kit() -> TestKitBuilder {
 fn nothing_is_lost_and_all_comes_to_its_end_under_the_faults_of_many_seeds() {
     let totals = Totals::default();
     let seen = one_thread().block_on(explore_with(kit(), 0..SEEDS, async |kit: &TestKit| {
-        scenario(kit, &totals).await;
+        scenario(kit, Weather::Storm, &totals).await;
     }));
     // A single seed, run again, need not meet all of it.
     if seen.seeds >= SEEDS {
@@ -377,12 +407,37 @@ fn nothing_is_lost_and_all_comes_to_its_end_under_the_faults_of_many_seeds() {
 }
 
 #[test]
+fn errors_and_lost_replies_alone_cost_no_lease_and_no_second_run() {
+    let totals = Totals::default();
+    let seen = one_thread().block_on(explore_with(kit(), 0..SEEDS / 2, async |kit: &TestKit| {
+        scenario(kit, Weather::Drizzle, &totals).await;
+        let ledger = kit.ledger().await;
+        assert_eq!((ledger.recoveries(), ledger.reruns()), (0, 0));
+        ledger.assert_no_overlap();
+        ledger.jobs().assert_ran::<Work>().ended(Attempt::Lost).never();
+        ledger.jobs().assert_ran::<Work>().ended(Attempt::Unfinished).never();
+        // One run each, and three where the job asks for them.
+        for (work, runs) in [(Work::Retries, 3), (Work::Snoozes, 3), (Work::Sleeps, 1), (Work::Part(1), 1)] {
+            ledger.jobs().assert_ran::<Work>().with(|args| *args == work).times(runs);
+        }
+    }));
+    if seen.seeds >= SEEDS / 2 {
+        let sums = totals.sums.lock();
+        let lost = ["insert LostReply", "claim LostReply", "settle LostReply", "renew LostReply"];
+        assert!(
+            lost.iter().all(|what| sums.get(*what).is_some_and(|count| *count > SEEDS / 10)),
+            "{sums:#?}"
+        );
+    }
+}
+
+#[test]
 fn twenty_seeds_meet_the_same_faults_in_the_same_order_twice() {
     let runtime = one_thread();
     let run = |seed| {
         runtime.block_on(async {
             let kit = kit().seed(seed).build();
-            let log = scenario(&kit, &Totals::default()).await;
+            let log = scenario(&kit, Weather::Storm, &Totals::default()).await;
             kit.finish().await;
             (kit.scheduler().trace_hash(), log.all())
         })
