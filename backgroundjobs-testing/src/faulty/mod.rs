@@ -45,7 +45,7 @@ use crate::layer::{Exchange, LayeredStore, Seam, StoreLayer};
 /// let kit = TestKit::builder().seed(7).build();
 /// let faults = Faults::seeded(7)
 ///     .everywhere(Odds::none().error(0.1).lost_reply(0.1))
-///     .on(StoreOperation::Settle, Odds::none().lost_reply(0.5))
+///     .on(StoreOperation::Settle, Odds::none().lost_reply(0.9))
 ///     .on(StoreOperation::Insert, Odds::none())
 ///     .quiet_from(kit.now() + Duration::from_secs(60));
 /// let store = FaultyStore::new(MemoryStore::new(), &kit.clock(), faults);
@@ -79,7 +79,7 @@ impl LayeredStore<FaultyLayer> {
     /// # use backgroundjobs_testing::{Faults, FaultyStore, Odds, TestKit};
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// # let kit = TestKit::new();
-    /// # let program = BackgroundJobs::builder(|options| options.use_in_memory());
+    /// # let program = BackgroundJobs::builder(|options| options.use_in_memory().producer_only());
     /// let (clock, faults) = (kit.clock(), Faults::seeded(1).everywhere(Odds::none().error(0.1)));
     /// let program = program.configure(|options| {
     ///     options.wrap_store(move |store| Arc::new(FaultyStore::around(store, &clock, faults)))

@@ -24,6 +24,10 @@ pub use store::LayeredStore;
 /// use backgroundjobs_core::{StoreError, StoreOperation};
 /// # use backgroundjobs_memory::prelude::*;
 /// # use backgroundjobs_testing::TestKit;
+/// # use serde::{Deserialize, Serialize};
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Mail { to: u32 }
+/// # impl JobArgs for Mail { const KIND: &'static str = "mail"; }
 /// use backgroundjobs_testing::{LayeredStore, StoreLayer};
 ///
 /// /// Counts the calls that are answered.
@@ -44,7 +48,8 @@ pub use store::LayeredStore;
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let (kit, calls) = (TestKit::new(), Arc::new(AtomicU64::new(0)));
 /// let store = LayeredStore::with(Arc::new(MemoryStore::new()), Count(calls.clone()));
-/// let _jobs = kit.start(BackgroundJobs::builder(|options| options.use_store(store))).await;
+/// let program = BackgroundJobs::builder(|options| options.use_store(store));
+/// let _jobs = kit.start(program.register_fn(async |_: Mail, _: JobContext| Ok(()))).await;
 /// let _ = kit.settle().await;
 /// assert_eq!(calls.load(Ordering::SeqCst), 3, "it was prepared, asked for jobs, and cleared of old ones");
 /// # kit.finish().await;
