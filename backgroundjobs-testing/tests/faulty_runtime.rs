@@ -2,10 +2,10 @@
 //! orders. While the faults last a job may run twice, for a reason; when they are over, everything comes to its end
 //! within a bound, and nothing is lost.
 //!
-//! The long search is the same test with more seeds, a few minutes for each 10,000 with `--release`:
+//! The long search is the first test with more seeds, about five minutes for these:
 //!
 //! ```sh
-//! BACKGROUNDJOBS_SEED=0..20000 cargo test --release -p backgroundjobs-testing --test faulty_runtime of_many_seeds
+//! BACKGROUNDJOBS_SEED=0..20000 cargo test -p backgroundjobs-testing --test faulty_runtime of_many_seeds
 //! ```
 
 mod support;

@@ -33,7 +33,7 @@ use crate::layer::{Exchange, LayeredStore, Seam, StoreLayer};
 /// ```
 /// use std::time::Duration;
 /// use backgroundjobs_core::prelude::*;
-/// use backgroundjobs_core::StoreOperation;
+/// use backgroundjobs_core::{JobState, StoreOperation};
 /// use backgroundjobs_memory::prelude::*;
 /// use backgroundjobs_testing::{Fault, Faults, FaultyStore, Limits, Odds, TestKit};
 /// # use serde::{Deserialize, Serialize};
@@ -54,7 +54,8 @@ use crate::layer::{Exchange, LayeredStore, Seam, StoreLayer};
 /// let jobs = kit.start(builder.register_fn(async |_: Mail, _: JobContext| Ok(()))).await;
 /// jobs.manager().enqueue_many((0..20).map(|to| Mail { to })).await.expect("inserts do not fail");
 ///
-/// assert_eq!(kit.drain(Limits::new()).await.succeeded, 20);
+/// let _ = kit.drain(Limits::new()).await;
+/// kit.jobs().await.assert_enqueued::<Mail>().state(JobState::Succeeded).times(20);
 /// assert!(log.count_of(StoreOperation::Settle, Fault::LostReply) > 0);
 /// kit.ledger().await.assert_at_least_once();
 /// kit.finish().await;
