@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
-    BoxFuture, CancelStatus, Env, JobExecutor, JobRun, JobState, JobStore, Options, RecoverJobs,
-    StoreOperation,
+    BoxFuture, CancelStatus, Clock, Env, JobExecutor, JobRun, JobState, JobStore, Options, RecoverJobs,
+    StoreOperation, Timestamp,
 };
 use backgroundjobs_memory::prelude::*;
-use backgroundjobs_testing::TestKit;
+use backgroundjobs_testing::{TestKit, VirtualClock};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use support::scene::{Log, SECOND, Script, handler, log_of_starts, no_trouble, scene, work};
 use support::{Trouble, TroubledStore};
@@ -339,4 +340,43 @@ async fn refused_outcomes_do_not_hold_up_the_others() {
     let _ = scene.jobs.manager().enqueue_with(work("good", 0), options).await.expect("enqueued");
     assert_eq!(scene.kit.settle().await.succeeded, 1, "at once");
     scene.kit.finish().await;
+}
+
+/// The clock of a store's server, which an operator may set back.
+#[derive(Debug)]
+struct ServerClock {
+    clock: VirtualClock,
+    behind: Mutex<Duration>,
+}
+
+impl Clock for ServerClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now() - *self.behind.lock()
+    }
+
+    fn sleep_until(&self, instant: Timestamp) -> BoxFuture<'static, ()> {
+        self.clock.sleep_until(instant + *self.behind.lock())
+    }
+}
+
+#[tokio::test]
+async fn a_store_whose_time_was_set_back_does_not_hide_the_leases_of_the_dead() {
+    let kit = TestKit::new();
+    let clock = Arc::new(ServerClock { clock: kit.clock(), behind: Mutex::default() });
+    let store = MemoryStore::with_clock(clock.clone());
+    let build = move || {
+        BackgroundJobs::builder(|options| options.use_store(store.clone()).queue("default", 1))
+            .register_fn_with(Log::default(), handler)
+    };
+    let nodes = kit.workers(2, build).await;
+    // Both have heard what time it is in the store.
+    let _ = kit.settle().await;
+    *clock.behind.lock() = SECOND * 3_600;
+    for name in ["long", "deaf"] {
+        let _ = nodes[0].manager().enqueue(work(name, 1_000)).await.expect("enqueued");
+    }
+    assert_eq!(kit.settle().await.claimed, 2, "one each");
+    nodes[0].crash();
+    assert_eq!(kit.advance(SECOND * 30).await.recovered, 1);
+    kit.abandon();
 }

@@ -13,7 +13,7 @@ use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::{Attempt, Limits, Node, TestKit, explore};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use support::real_store::RealStore;
+use support::real_store::real_store;
 use support::{four_threads, one_thread, seconds};
 
 const JOBS: usize = 12;
@@ -63,7 +63,7 @@ async fn scenario(kit: &TestKit, answers: Answers) {
             let options = options.queue("default", 2);
             match answers {
                 Answers::AtOnce => options.use_store(store),
-                Answers::ByThreads => options.use_store(RealStore::new(store)),
+                Answers::ByThreads => options.use_store(real_store(store)),
             }
         })
         .register_fn(handler)
@@ -145,8 +145,7 @@ fn a_real_second_is_no_virtual_time() {
     let kit = TestKit::new();
     let begun = kit.now();
     one_thread().block_on(async {
-        let builder =
-            BackgroundJobs::builder(|options| options.use_store(RealStore::new(MemoryStore::new())));
+        let builder = BackgroundJobs::builder(|options| options.use_store(real_store(MemoryStore::new())));
         let jobs = kit.start(builder.register_fn(handler)).await;
         let _ = jobs.manager().enqueue(Work { number: 0 }).await.expect("enqueued");
         assert_eq!(kit.settle().await.succeeded, 1);

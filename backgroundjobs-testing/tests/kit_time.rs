@@ -9,7 +9,7 @@ use backgroundjobs_core::prelude::*;
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
 use serde::{Deserialize, Serialize};
-use support::real_store::RealStore;
+use support::real_store::{RealStore, real_store};
 use support::{four_threads, millis, one_thread, panic_text, seconds};
 use tokio::runtime::Runtime;
 
@@ -184,7 +184,7 @@ forward! {
 fn a_clients_timeout_on_paused_time_does_not_fire_while_the_store_works() {
     paused().block_on(async {
         let kit = TestKit::new();
-        let store = ImpatientStore(RealStore::new(MemoryStore::new()));
+        let store = ImpatientStore(real_store(MemoryStore::new()));
         let builder = BackgroundJobs::builder(|options| options.use_store(store));
         let jobs = kit.run(kit.start(builder.register_fn(work))).await;
         for _ in 0..20 {

@@ -42,10 +42,10 @@ impl Upkeep {
         let mut state = self.state.lock();
         let before = state.recover_at;
         state.recover_at = match store_now.cmp(&state.heard) {
-            Ordering::Less => before,
-            // Which was first cannot be told: looking once too often does no harm.
-            Ordering::Equal => before.into_iter().chain(at).min(),
             Ordering::Greater => at,
+            // An answer of before, one of the same time, or one of a store whose time was set back: which was first
+            // cannot be told, and looking once too often does no harm.
+            Ordering::Less | Ordering::Equal => before.into_iter().chain(at).min(),
         };
         state.heard = state.heard.max(store_now);
         let earlier = state.recover_at.is_some_and(|at| before.is_none_or(|before| at < before));

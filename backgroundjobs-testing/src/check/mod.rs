@@ -96,7 +96,7 @@ impl TestKit {
     pub async fn jobs(&self) -> KitJobs {
         let mut records = Vec::new();
         for program in self.shared().programs() {
-            match Inhibitor::over(self.records(&program, JobFilter::all())).await {
+            match Inhibitor::over_a_look(self.records(&program, JobFilter::all())).await {
                 Ok(found) => records.extend(found),
                 Err(error) if error.kind() == StoreErrorKind::Closed => {}
                 Err(error) => panic!("the kit cannot read the jobs of the store: {error}"),

@@ -9,14 +9,29 @@ use backgroundjobs_core::{
 
 use super::{Attempt, Event, History, Pages, SeenInsert, SeenRun, What};
 use crate::current;
+use crate::layer::Exchange;
 
 impl History {
     fn note(&self, pages: &mut Pages, what: What) {
         pages.events.push(Event { at: self.now(), by: current::task_name(), what });
     }
 
+    /// A store has done this for a program of `node`.
+    pub(crate) fn exchanged(&self, exchange: &Exchange<'_>, node: &Arc<str>) {
+        match *exchange {
+            Exchange::Insert(request, reply) => self.inserted(request, reply),
+            Exchange::Claim(_, reply) => self.claimed(reply, node),
+            Exchange::Settle(request, reply) => self.settled(request, reply),
+            Exchange::Recover(_, reply) => self.recovered(reply),
+            Exchange::Cancel(request, reply) => self.cancelled(request, reply),
+            Exchange::Requeue(ids, reply) => self.requeued(ids, reply),
+            Exchange::Delete(ids, reply) => self.deleted(ids, reply),
+            Exchange::Renew(..) | Exchange::Prune(..) => {}
+        }
+    }
+
     /// A store has taken these jobs.
-    pub(crate) fn inserted(&self, request: &InsertJobs, reply: &InsertedJobs) {
+    fn inserted(&self, request: &InsertJobs, reply: &InsertedJobs) {
         let pages = &mut *self.pages.lock();
         for (job, answer) in request.jobs.iter().zip(&reply.jobs) {
             if *answer != Inserted::New {
@@ -46,7 +61,7 @@ impl History {
     }
 
     /// A store has handed these jobs to a worker of `node`.
-    pub(crate) fn claimed(&self, reply: &ClaimedJobs, node: &Arc<str>) {
+    fn claimed(&self, reply: &ClaimedJobs, node: &Arc<str>) {
         let pages = &mut *self.pages.lock();
         for job in reply.queues.iter().flat_map(|queue| &queue.jobs) {
             let key = (job.id, job.generation);
@@ -96,7 +111,7 @@ impl History {
     }
 
     /// A store was told how runs ended.
-    pub(crate) fn settled(&self, request: &SettleJobs, reply: &SettledJobs) {
+    fn settled(&self, request: &SettleJobs, reply: &SettledJobs) {
         let pages = &mut *self.pages.lock();
         for (Settlement { lease, outcome }, answer) in request.outcomes.iter().zip(&reply.jobs) {
             let attempt = Attempt::of(outcome, *answer);
@@ -117,7 +132,7 @@ impl History {
     }
 
     /// A store has taken these jobs back.
-    pub(crate) fn recovered(&self, reply: &RecoveredJobs) {
+    fn recovered(&self, reply: &RecoveredJobs) {
         let pages = &mut *self.pages.lock();
         for job in &reply.jobs {
             pages.set_state(job.id, job.state);
@@ -126,7 +141,7 @@ impl History {
     }
 
     /// Somebody wanted these jobs not to run.
-    pub(crate) fn cancelled(&self, request: &CancelJobs, reply: &[CancelStatus]) {
+    fn cancelled(&self, request: &CancelJobs, reply: &[CancelStatus]) {
         let pages = &mut *self.pages.lock();
         for (id, answer) in request.ids.iter().zip(reply) {
             let at_once = match answer {
@@ -142,7 +157,7 @@ impl History {
     }
 
     /// These jobs were put back.
-    pub(crate) fn requeued(&self, ids: &[JobId], reply: &RequeuedJobs) {
+    fn requeued(&self, ids: &[JobId], reply: &RequeuedJobs) {
         let pages = &mut *self.pages.lock();
         for (id, answer) in ids.iter().zip(&reply.jobs) {
             if let RequeueStatus::Requeued(_) = answer {
@@ -153,7 +168,7 @@ impl History {
     }
 
     /// Somebody wanted these jobs to be gone.
-    pub(crate) fn deleted(&self, ids: &[JobId], reply: &[DeleteStatus]) {
+    fn deleted(&self, ids: &[JobId], reply: &[DeleteStatus]) {
         let pages = &mut *self.pages.lock();
         for (id, _) in ids.iter().zip(reply).filter(|(_, answer)| **answer == DeleteStatus::Deleted) {
             if let Some(seen) = pages.jobs.get_mut(id) {

@@ -133,7 +133,7 @@ impl TestKit {
     /// Whether a job waits or runs that somebody here might bring to an end.
     async fn is_anything_left(&self) -> bool {
         for program in self.shared.programs() {
-            let left = match Inhibitor::over(unfinished_of(&program, self.now())).await {
+            let left = match Inhibitor::over_a_look(unfinished_of(&program, self.now())).await {
                 Ok(Some(rows)) => rows.into_iter().map(|row| (row.state, row.queue, row.kind)).collect(),
                 Ok(None) => self.noted_as_unfinished(),
                 // Whoever closed it has no more use for what is in it.

@@ -92,7 +92,7 @@ impl TestKit {
         let mut open: BTreeMap<JobId, OpenJob> = BTreeMap::new();
         for program in self.shared.programs() {
             let open_states = JobFilter::all().states([JobState::Waiting, JobState::Running]);
-            let records = match Inhibitor::over(self.records(&program, open_states)).await {
+            let records = match Inhibitor::over_a_look(self.records(&program, open_states)).await {
                 Ok(records) => records.into_iter().filter(|record| !record.state.is_final()),
                 // Whoever closed it has no more use for what is in it.
                 Err(error) if error.kind() == StoreErrorKind::Closed => continue,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use backgroundjobs_core::{Clock, StoreError, StoreErrorKind, StoreOperation};
 use fastrand::Rng;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 
 use super::life::Life;
 use crate::VirtualClock;
@@ -32,6 +33,8 @@ pub(crate) struct Link {
     history: History,
     /// How many calls of the kit's programs that settle runs are under way.
     settling: Arc<AtomicUsize>,
+    /// Set once the program has prepared its store.
+    prepared: Arc<OnceCell<()>>,
 }
 
 /// A call that settles runs, from its start until its answer is there or nobody waits for it any more.
@@ -51,14 +54,21 @@ impl Link {
         life: Arc<Life>,
         history: History,
         settling: Arc<AtomicUsize>,
+        prepared: Arc<OnceCell<()>>,
     ) -> Self {
-        Self { clock, delay, chance, life, history, settling }
+        Self { clock, delay, chance, life, history, settling, prepared }
     }
 
     /// A call that settles runs begins.
     pub(crate) fn settling(&self) -> Settling<'_> {
         self.settling.fetch_add(1, Ordering::SeqCst);
         Settling(&self.settling)
+    }
+
+    /// The program has prepared its store.
+    pub(crate) fn has_prepared(&self) {
+        // Again and again is harmless.
+        _ = self.prepared.set(());
     }
 
     pub(crate) const fn history(&self) -> &History {

@@ -107,6 +107,12 @@ impl TestKit {
         &self.scheduler
     }
 
+    /// The seed that it was built with, for what a test draws itself: that of the [exploration](crate::explore).
+    #[must_use]
+    pub fn seed(&self) -> Option<u64> {
+        self.shared.surroundings.seed
+    }
+
     /// The present virtual instant.
     #[must_use]
     pub fn now(&self) -> Timestamp {

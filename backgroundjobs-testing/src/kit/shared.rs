@@ -121,6 +121,7 @@ impl KitShared {
     /// # Panics
     /// With the error's text when they cannot be built.
     pub(crate) fn build_in(&self, builder: Builder, env: Env, life: &Arc<Life>) -> Arc<BackgroundJobs> {
+        let prepared = Arc::<OnceCell<()>>::default();
         let link = Link::new(
             self.clock.clone(),
             self.surroundings.store_delay,
@@ -128,15 +129,14 @@ impl KitShared {
             life.clone(),
             self.history.clone(),
             self.settling.clone(),
+            prepared.clone(),
         );
         let seen = Arc::<Mutex<Option<Arc<dyn JobStore>>>>::default();
         let note = seen.clone();
-        let prepared = Arc::<OnceCell<()>>::default();
-        let by_program = prepared.clone();
         let builder = builder.configure(|options| {
             options.env(env).wrap_store(move |inner| {
                 *note.lock() = Some(inner.clone());
-                Arc::new(KitStore::new(inner, link, by_program))
+                Arc::new(KitStore::with(inner, link))
             })
         });
         let jobs = Arc::new(builder.build().unwrap_or_else(|error| panic!("{error}")));

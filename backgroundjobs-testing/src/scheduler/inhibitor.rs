@@ -7,6 +7,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
+use crate::layer::{Seam, within};
+
 /// While it lives, the current runtime's clock does not jump. Costs some 15 µs.
 pub(crate) struct Inhibitor {
     _release: Sender<()>,
@@ -26,9 +28,9 @@ impl Inhibitor {
         Some(Self { _release: release })
     }
 
-    /// Awaits what really goes outside.
-    pub(crate) async fn over<T>(outside: impl Future<Output = T>) -> T {
+    /// Awaits a look of the kit's own at a store.
+    pub(crate) async fn over_a_look<T>(look: impl Future<Output = T>) -> T {
         let _inhibitor = Self::start();
-        outside.await
+        within(Seam::Looks, look).await
     }
 }
