@@ -49,6 +49,10 @@ mod handlers {}
 mod testing {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/conformance.md")]
+mod conformance {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/coming-from-dotnet.md")]
 mod coming_from_dotnet {}
 
