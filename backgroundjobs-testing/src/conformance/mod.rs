@@ -28,8 +28,6 @@
 //! that needs what is not there is shown as skipped. [`run_all`] runs every check and answers a report.
 //!
 //! [`JobStore`]: backgroundjobs_core::JobStore
-//! [`JobStore::inspect`]: backgroundjobs_core::JobStore::inspect
-//! [`JobStore::control`]: backgroundjobs_core::JobStore::control
 
 mod cancel;
 mod catalogue;
@@ -73,9 +71,9 @@ use context::{Context, Origin};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capability {
-    /// [`JobStore::inspect`].
+    /// [`inspect`](backgroundjobs_core::JobStore::inspect).
     Inspect,
-    /// [`JobStore::control`].
+    /// [`control`](backgroundjobs_core::JobStore::control).
     Control,
     /// [`StoreUnderTest::second_handle`].
     SecondHandle,
@@ -132,7 +130,7 @@ impl Check {
         self.name
     }
 
-    /// The clauses of [`JobStore`] that it is about.
+    /// The clauses of [`JobStore`](backgroundjobs_core::JobStore) that it is about.
     #[must_use]
     pub const fn clauses(&self) -> &'static [&'static str] {
         self.clauses
