@@ -131,8 +131,8 @@ impl Options {
         self
     }
 
-    /// Puts `wrap` around the store, whichever is named; the last one given is the outermost. For code that looks
-    /// on at, delays or disturbs what passes between a program and its store: a measurement, a test kit. What it
+    /// Puts `wrap` around the store, whichever is named; the last one given is the outermost. For code that
+    /// looks at, delays or disturbs what passes between a program and its store: a measurement, a test kit. What it
     /// makes must keep the [contract](JobStore) as far as the program relies on it, and answer the
     /// [`local_hub`](JobStore::local_hub) of the store inside.
     pub fn wrap_store(
