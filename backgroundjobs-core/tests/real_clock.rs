@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs, InspectStore,
-    JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases,
-    RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreProfile, WakeHub,
-};
+use backgroundjobs_core::{JobId, RemoteWakes, StoreError, StoreOperation, StoreProfile, WakeHub};
 use backgroundjobs_memory::prelude::*;
+use backgroundjobs_testing::{LayeredStore, StoreLayer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -26,66 +23,35 @@ impl JobArgs for Work {
 }
 
 /// The memory store as another process would see it: no hub, a poll an hour, and a bell.
-#[derive(Clone, Debug)]
-struct Remote {
-    inner: MemoryStore,
-    bell: Arc<Notify>,
-}
+struct Bell(Arc<Notify>);
 
-#[async_trait]
-impl RemoteWakes for Remote {
-    async fn next_wake(&self) -> Result<(), StoreError> {
-        self.bell.notified().await;
-        Ok(())
+impl StoreLayer for Bell {
+    async fn around<T: Send>(
+        &self,
+        _: StoreOperation,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        call.await
     }
-}
 
-#[async_trait]
-impl JobStore for Remote {
-    fn profile(&self) -> StoreProfile {
+    fn profile(&self, _: StoreProfile) -> StoreProfile {
         StoreProfile::shared("remote").poll_interval(HOUR)
     }
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.inner.prepare().await
-    }
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
-    }
-    async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
-        self.inner.insert(request).await
-    }
-    async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
-        self.inner.claim(request).await
-    }
-    async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
-        self.inner.renew(request).await
-    }
-    async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
-        self.inner.settle(request).await
-    }
-    async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
-        self.inner.recover(request).await
-    }
-    async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
-        self.inner.cancel(request).await
-    }
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
-        self.inner.get(ids).await
-    }
-    async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
-        self.inner.prune(request).await
-    }
-    fn local_hub(&self) -> Option<&WakeHub> {
+
+    fn local_hub<'a>(&'a self, _: Option<&'a WakeHub>) -> Option<&'a WakeHub> {
         None
     }
-    fn remote_wakes(&self) -> Option<&dyn RemoteWakes> {
+
+    fn remote_wakes<'a>(&'a self, _: Option<&'a dyn RemoteWakes>) -> Option<&'a dyn RemoteWakes> {
         Some(self)
     }
-    fn inspect(&self) -> Option<&dyn InspectStore> {
-        self.inner.inspect()
-    }
-    fn control(&self) -> Option<&dyn ControlStore> {
-        self.inner.control()
+}
+
+#[async_trait]
+impl RemoteWakes for Bell {
+    async fn next_wake(&self) -> Result<(), StoreError> {
+        self.0.notified().await;
+        Ok(())
     }
 }
 
@@ -96,19 +62,19 @@ async fn tell(ran: UnboundedSender<JobId>, _: Work, ctx: JobContext) -> JobResul
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_processs_wake_is_heard_before_the_poll() {
-    let store = Remote { inner: MemoryStore::new(), bell: Arc::default() };
+    let (inner, bell) = (MemoryStore::new(), Arc::new(Notify::new()));
+    let store = || LayeredStore::with(Arc::new(inner.clone()), Bell(bell.clone()));
     let (sender, mut ran) = tokio::sync::mpsc::unbounded_channel();
-    let jobs = BackgroundJobs::builder(|options| options.use_store(store.clone()))
+    let jobs = BackgroundJobs::builder(|options| options.use_store(store()))
         .register_fn_with(sender, tell)
         .build()
         .expect("built");
     jobs.start().await.expect("started");
-    let elsewhere = BackgroundJobs::builder(|options| options.use_store(store.clone()).producer_only())
-        .build()
-        .expect("built");
+    let elsewhere =
+        BackgroundJobs::builder(|options| options.use_store(store()).producer_only()).build().expect("built");
     for _ in 0..3 {
         let id = elsewhere.manager().enqueue(Work).await.expect("enqueued").id;
-        store.bell.notify_one();
+        bell.notify_one();
         assert_eq!(ran.recv().await, Some(id));
     }
     assert!(jobs.stop(HOUR).await.expect("stopped").is_clean());

@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
-    BuildProblem, Builder, CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs,
-    InsertedJobs, InspectStore, JobRecord, JobStore, Kind, Options, PruneJobs, PrunedJobs, QueueName,
-    RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError,
-    StoreProfile, WakeHub,
+    BuildProblem, Builder, JobStore, Kind, Options, QueueName, StoreError, StoreOperation, StoreProfile,
+    WakeHub,
 };
 use backgroundjobs_memory::prelude::*;
-use backgroundjobs_testing::TestKit;
+use backgroundjobs_testing::{LayeredStore, StoreLayer, TestKit};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -36,107 +34,61 @@ fn builder(options: impl FnOnce(Options) -> Options) -> Builder {
 
 type Log = Arc<Mutex<Vec<String>>>;
 
-/// Notes each insert and claim under its name, and passes everything on.
-#[derive(Debug)]
+/// Notes each insert and claim under its name.
+#[derive(Default)]
 struct Noting {
     name: &'static str,
-    inner: Arc<dyn JobStore>,
     log: Log,
-    profile: StoreProfile,
+    profile: Option<StoreProfile>,
+    /// Says nothing of the hub of the store inside.
     is_deaf: bool,
 }
 
 impl Noting {
-    fn new(name: &'static str, inner: Arc<dyn JobStore>, log: &Log) -> Self {
-        Self { name, profile: inner.profile(), inner, log: log.clone(), is_deaf: false }
-    }
-
-    /// Says nothing of the hub of the store inside.
-    fn deaf(inner: Arc<dyn JobStore>) -> Self {
-        Self { is_deaf: true, ..Self::new("deaf", inner, &Log::default()) }
-    }
-
-    fn note(&self, what: &str) {
-        self.log.lock().push(format!("{} {what}", self.name));
+    fn around(self, inner: Arc<dyn JobStore>) -> Arc<dyn JobStore> {
+        Arc::new(LayeredStore::with(inner, self))
     }
 }
 
-#[async_trait]
-impl JobStore for Noting {
-    fn profile(&self) -> StoreProfile {
-        self.profile
+impl StoreLayer for Noting {
+    async fn around<T: Send>(
+        &self,
+        operation: StoreOperation,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if matches!(operation, StoreOperation::Insert | StoreOperation::Claim) {
+            self.log.lock().push(format!("{} {operation}", self.name));
+        }
+        call.await
     }
 
-    async fn prepare(&self) -> Result<(), StoreError> {
-        self.inner.prepare().await
+    fn profile(&self, inner: StoreProfile) -> StoreProfile {
+        self.profile.unwrap_or(inner)
     }
 
-    async fn close(&self) -> Result<(), StoreError> {
-        self.inner.close().await
+    fn local_hub<'a>(&'a self, inner: Option<&'a WakeHub>) -> Option<&'a WakeHub> {
+        inner.filter(|_| !self.is_deaf)
     }
+}
 
-    async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
-        self.note("insert");
-        self.inner.insert(request).await
-    }
-
-    async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
-        self.note("claim");
-        self.inner.claim(request).await
-    }
-
-    async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
-        self.inner.renew(request).await
-    }
-
-    async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
-        self.inner.settle(request).await
-    }
-
-    async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
-        self.inner.recover(request).await
-    }
-
-    async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
-        self.inner.cancel(request).await
-    }
-
-    async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
-        self.inner.get(ids).await
-    }
-
-    async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
-        self.inner.prune(request).await
-    }
-
-    fn local_hub(&self) -> Option<&WakeHub> {
-        self.inner.local_hub().filter(|_| !self.is_deaf)
-    }
-
-    fn remote_wakes(&self) -> Option<&dyn RemoteWakes> {
-        self.inner.remote_wakes()
-    }
-
-    fn inspect(&self) -> Option<&dyn InspectStore> {
-        self.inner.inspect()
-    }
-
-    fn control(&self) -> Option<&dyn ControlStore> {
-        self.inner.control()
-    }
+/// Around a store that other processes reach, too: polled, without a hub.
+fn shared_as(name: &'static str) -> Noting {
+    Noting { profile: Some(StoreProfile::shared(name)), is_deaf: true, ..Noting::default() }
 }
 
 #[tokio::test]
 async fn every_call_passes_the_last_wrapper_first_and_the_store_in_the_end() {
     let (kit, store, log) = (TestKit::new(), MemoryStore::new(), Log::default());
-    let (first, last, named) = (log.clone(), log.clone(), store.clone());
+    let named = store.clone();
+    let noting = |name| Noting { name, log: log.clone(), ..Noting::default() };
+    let (first, last) = (noting("first"), noting("last"));
     let jobs = kit
         .start(builder(|options| {
             options
-                .wrap_store(move |inner| Arc::new(Noting::new("first", inner, &first)))
+                .wrap_store(|inner| first.around(inner))
                 // The order among the other options does not matter.
                 .use_store(named)
-                .wrap_store(move |inner| Arc::new(Noting::new("last", inner, &last)))
+                .wrap_store(|inner| last.around(inner))
         }))
         .await;
     let id = jobs.manager().enqueue(Work).await.expect("enqueued").id;
@@ -159,15 +111,12 @@ fn without_a_store_no_wrapper_is_called() {
 
 #[test]
 fn a_wrapper_that_loses_the_hub_is_a_mistake_of_the_build() {
-    let deaf = builder(|options| options.use_in_memory().wrap_store(|inner| Arc::new(Noting::deaf(inner))));
+    let deaf = Noting { is_deaf: true, ..Noting::default() };
+    let deaf = builder(|options| options.use_in_memory().wrap_store(|inner| deaf.around(inner)));
     let error = deaf.build().expect_err("it can wake nobody");
     assert_eq!(error.problems(), [BuildProblem::DeafStore { store: "memory" }]);
-    let polled = builder(|options| {
-        options.use_in_memory().wrap_store(|inner| {
-            let profile = StoreProfile::shared("polled");
-            Arc::new(Noting { profile, ..Noting::deaf(inner) })
-        })
-    });
+    let polled =
+        builder(|options| options.use_in_memory().wrap_store(|inner| shared_as("polled").around(inner)));
     polled.build().expect("one that is polled needs no hub");
 }
 
@@ -213,8 +162,7 @@ fn jobs_are_left_to_others_where_the_program_says_so() {
         left(&kind, "default", "mail") && left(&kind, "other", "mail") && !left(&kind, "default", "work")
     );
     let queue = builder(|options| {
-        let shared = |inner| Noting { profile: StoreProfile::shared("shared"), ..Noting::deaf(inner) };
-        let options = options.use_in_memory().wrap_store(move |inner| Arc::new(shared(inner)));
+        let options = options.use_in_memory().wrap_store(|inner| shared_as("shared").around(inner));
         options.queue("default", 1).queue("post", 0)
     });
     let queue = queue.build().expect("good");

@@ -24,6 +24,7 @@ mod layer;
 mod ledger;
 mod recording;
 mod scheduler;
+mod step_aside;
 
 pub use check::{AssertEnqueued, AssertRan, FoundJob, FoundRun, KitJobs};
 pub use clock::{Skew, VirtualClock};

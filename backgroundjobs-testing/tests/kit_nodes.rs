@@ -113,7 +113,7 @@ async fn a_node_that_is_cut_off_loses_its_job_and_is_told_so_when_it_reaches_the
     let node = kit.jobs().await.assert_ran::<Work>().get().node;
     let cut_off = nodes.iter().find(|node_of| node_of.name() == node).expect("one of them");
     cut_off.partition();
-    let error = cut_off.manager().get(enqueue_error_id()).await.expect_err("cut off");
+    let error = cut_off.manager().get(some_id()).await.expect_err("cut off");
     assert!(
         error.to_string().contains("is cut off from its store under the test kit; nothing was done"),
         "{error}"
@@ -130,7 +130,7 @@ async fn a_node_that_is_cut_off_loses_its_job_and_is_told_so_when_it_reaches_the
     kit.finish().await;
 }
 
-fn enqueue_error_id() -> backgroundjobs_core::JobId {
+fn some_id() -> backgroundjobs_core::JobId {
     "01900000-0000-7000-8000-000000000001".parse().expect("an id")
 }
 

@@ -7,14 +7,14 @@
 //! ```
 //! use async_trait::async_trait;
 //! use backgroundjobs_testing::conformance::{FreshStore, StoreUnderTest};
+//! # use backgroundjobs_memory::MemoryStore as MyStore;
 //!
 //! struct Mine;
 //!
 //! #[async_trait]
 //! impl StoreUnderTest for Mine {
 //!     async fn fresh(&self) -> FreshStore {
-//!         # todo!("open the store that is to be checked")
-//!         // FreshStore::new(MyStore::new())
+//!         FreshStore::new(MyStore::new())
 //!     }
 //! }
 //!

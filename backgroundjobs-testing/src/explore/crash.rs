@@ -28,7 +28,8 @@ pub struct CrashReport {
 
 /// Runs a scenario again and again. The first time the first [node](TestKit::node) that comes to a point crashes
 /// there; the second time, at the second point; and so on until there are no more. Points are: before and after
-/// each store call of a node, before and after each run. The node starts again at once, with nothing but what the
+/// each store call of a node's tasks, before and after each run; the call that prepares the store is made by
+/// whoever starts the node, and is none. The node starts again at once, with nothing but what the
 /// store has. After each run `judge` looks at the [`Ledger`]; the last run is one without a crash.
 ///
 /// The scenario starts its nodes, enqueues through them or another program, and lets time pass until all is over

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
 
 use backgroundjobs_core::{
     AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, Process, TaskKind,
@@ -15,6 +13,7 @@ use parking_lot::Mutex;
 use super::crash_plan::CrashPlan;
 use crate::history::History;
 use crate::scheduler::Steps;
+use crate::step_aside::step_aside;
 
 /// What the process is called that a kit's own `start` makes.
 const UNNAMED: &str = "the program";
@@ -64,12 +63,11 @@ impl Life {
         self.cut_off.store(cut_off, Ordering::SeqCst);
     }
 
-    /// Ends every task of the process where it waits, and keeps it from starting others. Says whether it lived.
-    pub(crate) fn crash(&self, steps: &Steps) -> bool {
-        let lived = self.alive.swap(false, Ordering::SeqCst);
+    /// Ends every task of the process where it waits, and keeps it from starting others.
+    pub(crate) fn crash(&self, steps: &Steps) {
+        self.alive.store(false, Ordering::SeqCst);
         let tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.into_iter().for_each(|task| steps.abort(task));
-        lived
     }
 
     /// Whether the task is one of the process.
@@ -132,9 +130,9 @@ impl Hooks for LifeHooks {
                 // What is about to happen has not happened yet when others go first.
                 if matches!(at, Checkpoint::AfterRun { .. } | Checkpoint::AfterStore(_)) {
                     note(&at, &steps, &history);
-                    let_others_go_first().await;
+                    step_aside().await;
                 } else {
-                    let_others_go_first().await;
+                    step_aside().await;
                     note(&at, &steps, &history);
                     begin(&at, &history);
                 }
@@ -162,19 +160,6 @@ fn begin(at: &Checkpoint, history: &History) {
     if let Checkpoint::BeforeRun { id, generation, .. } = at {
         history.started(*id, *generation);
     }
-}
-
-/// Is ready when it is polled again, which is for the scheduler to decide.
-async fn let_others_go_first() {
-    let mut is_again = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut is_again, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 impl fmt::Debug for LifeHooks {

@@ -25,16 +25,16 @@ pub(crate) struct Delay {
 /// The way between one process and its store.
 #[derive(Clone)]
 pub(crate) struct Link {
-    clock: VirtualClock,
-    delay: Option<Delay>,
+    pub(super) clock: VirtualClock,
+    pub(super) delay: Option<Delay>,
     /// Draws delays; without it each is the least.
-    chance: Option<Arc<Mutex<Rng>>>,
-    life: Arc<Life>,
-    history: History,
+    pub(super) chance: Option<Arc<Mutex<Rng>>>,
+    pub(super) life: Arc<Life>,
+    pub(super) history: History,
     /// How many calls of the kit's programs that settle runs are under way.
-    settling: Arc<AtomicUsize>,
+    pub(super) settling: Arc<AtomicUsize>,
     /// Set once the program has prepared its store.
-    prepared: Arc<OnceCell<()>>,
+    pub(super) prepared: Arc<OnceCell<()>>,
 }
 
 /// A call that settles runs, from its start until its answer is there or nobody waits for it any more.
@@ -47,18 +47,6 @@ impl Drop for Settling<'_> {
 }
 
 impl Link {
-    pub(crate) fn new(
-        clock: VirtualClock,
-        delay: Option<Delay>,
-        chance: Option<Arc<Mutex<Rng>>>,
-        life: Arc<Life>,
-        history: History,
-        settling: Arc<AtomicUsize>,
-        prepared: Arc<OnceCell<()>>,
-    ) -> Self {
-        Self { clock, delay, chance, life, history, settling, prepared }
-    }
-
     /// A call that settles runs begins.
     pub(crate) fn settling(&self) -> Settling<'_> {
         self.settling.fetch_add(1, Ordering::SeqCst);

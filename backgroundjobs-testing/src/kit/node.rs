@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::life::Life;
 use super::shared::KitShared;
 use crate::Skew;
+use crate::scheduler::fnv_1a;
 
 type MakeProgram = Box<dyn Fn() -> Builder + Send + Sync>;
 
@@ -279,11 +280,7 @@ impl Drop for Starting<'_> {
 
 /// Ids of two processes must differ, and those of one process be the same in each run.
 fn seed_of(seed: Option<u64>, name: &str, life: u64) -> u64 {
-    // FNV-1a, as in the hash of a trace: the same on every machine.
-    let bytes = name.bytes().chain(life.to_le_bytes());
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = fnv_1a(name.bytes().chain(life.to_le_bytes()));
     seed.unwrap_or(0).wrapping_add(hash)
 }
 

@@ -122,15 +122,15 @@ impl KitShared {
     /// With the error's text when they cannot be built.
     pub(crate) fn build_in(&self, builder: Builder, env: Env, life: &Arc<Life>) -> Arc<BackgroundJobs> {
         let prepared = Arc::<OnceCell<()>>::default();
-        let link = Link::new(
-            self.clock.clone(),
-            self.surroundings.store_delay,
-            self.chance.clone(),
-            life.clone(),
-            self.history.clone(),
-            self.settling.clone(),
-            prepared.clone(),
-        );
+        let link = Link {
+            clock: self.clock.clone(),
+            delay: self.surroundings.store_delay,
+            chance: self.chance.clone(),
+            life: life.clone(),
+            history: self.history.clone(),
+            settling: self.settling.clone(),
+            prepared: prepared.clone(),
+        };
         let seen = Arc::<Mutex<Option<Arc<dyn JobStore>>>>::default();
         let note = seen.clone();
         let builder = builder.configure(|options| {

@@ -1,6 +1,5 @@
 //! A verb at work: it grants, fires timers and waits, until everything rests.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -13,6 +12,7 @@ use super::report::Report;
 use super::shared::Shared;
 use super::state::{Asked, Step};
 use crate::current;
+use crate::step_aside::step_aside;
 
 /// Grants within one instant after which tasks are taken to wake each other without end.
 const MAX_GRANTS: u64 = 2_000_000;
@@ -71,7 +71,7 @@ impl Drive {
                     assert!(grants < MAX_GRANTS, "{}", self.explain("tasks wake each other without end"));
                     // A task in a guard may wait by polling; what it waits for needs the runtime.
                     if outside || grants.is_multiple_of(GRANTS_PER_TURN) {
-                        let_runtime_turn().await;
+                        step_aside().await;
                     }
                 }
             }
@@ -127,18 +127,6 @@ impl Drop for Drive {
         drop(state);
         self.shared.verb_ends();
     }
-}
-
-async fn let_runtime_turn() {
-    let mut turned = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut turned, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// For verbs without a future of their own.

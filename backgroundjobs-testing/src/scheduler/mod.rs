@@ -27,6 +27,7 @@ pub use builder::StepSchedulerBuilder;
 pub(crate) use hooks::Steps;
 pub(crate) use inhibitor::Inhibitor;
 pub use report::{Report, TaskPanic};
+pub(crate) use trace::fnv_1a;
 pub use trace::{Event, TraceLog};
 
 use crate::VirtualClock;

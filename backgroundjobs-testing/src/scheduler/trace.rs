@@ -78,19 +78,19 @@ pub(super) fn checkpoint_text(at: &Checkpoint) -> Option<String> {
     })
 }
 
-/// 64-bit FNV-1a over each event's microseconds (little-endian), its text and one byte 0xff, which no UTF-8
-/// text contains. Fixed, so that a hash can be written down and compared on another machine.
+/// Over each event's microseconds (little-endian), its text and one byte 0xff, which no UTF-8 text contains.
 fn hash(events: &[Event]) -> u64 {
+    fnv_1a(events.iter().flat_map(|event| {
+        let text = event.text.bytes().chain([0xff]);
+        event.at.as_micros().to_le_bytes().into_iter().chain(text)
+    }))
+}
+
+/// The 64-bit FNV-1a hash (Fowler, Noll, Vo). Fixed, so that one can be written down and compared on another machine.
+pub(crate) fn fnv_1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let mut hash = OFFSET;
-    for event in events {
-        let at = event.at.as_micros().to_le_bytes();
-        for byte in at.iter().chain(event.text.as_bytes()).chain(&[0xff]) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
-        }
-    }
-    hash
+    bytes.into_iter().fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]
