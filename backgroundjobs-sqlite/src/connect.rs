@@ -1,0 +1,46 @@
+//! How connections to the file are opened.
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+
+use crate::options::{Durability, SqliteOptions};
+
+/// Statements kept prepared by each connection; a store has about 50, and a few shapes of each.
+const PREPARED: usize = 200;
+/// The cache of each connection, in KiB (negative: SQLite's way to say KiB and not pages).
+const CACHE: &str = "-16000";
+
+/// What a connection is opened with.
+pub(crate) struct ConnectTo {
+    options: SqliteConnectOptions,
+}
+
+impl ConnectTo {
+    pub(crate) fn writer(options: &SqliteOptions) -> Self {
+        let connect = base(options).create_if_missing(options.create).synchronous(match options.durability {
+            Durability::PowerLoss => SqliteSynchronous::Full,
+            Durability::ProcessCrash => SqliteSynchronous::Normal,
+            Durability::Test => SqliteSynchronous::Off,
+        });
+        Self { options: connect }
+    }
+
+    pub(crate) fn reader(options: &SqliteOptions) -> Self {
+        // Not opened read-only: a file in WAL mode that nobody has open could then not be read.
+        Self { options: base(options).pragma("query_only", "ON") }
+    }
+
+    pub(crate) const fn options(&self) -> &SqliteConnectOptions {
+        &self.options
+    }
+}
+
+fn base(options: &SqliteOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&options.path)
+        .busy_timeout(options.busy_timeout)
+        .statement_cache_capacity(PREPARED)
+        .pragma("cache_size", CACHE)
+        .thread_name(|number| format!("backgroundjobs-sqlite-{number}"))
+        .disable_statement_logging()
+}

@@ -1,0 +1,318 @@
+//! Insert: all or nothing for each request, several requests in one transaction.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use backgroundjobs_core::{Inserted, JobId, NewJob, Payload, StoreErrorKind, Timestamp};
+use sqlx::Row;
+
+use crate::db::{Args, Change, Db};
+use crate::engine::Engine;
+use crate::error::Failed;
+use crate::group::Ticket;
+use crate::id;
+use crate::keys::{self, Held};
+use crate::lanes::Lane;
+use crate::row::{self, INLINE_BYTES};
+
+/// What each request is answered.
+pub(crate) type Answers = Vec<Result<Vec<Inserted>, Failed>>;
+
+/// So many rows one statement inserts; one that is larger than what is left to insert gets nothing for the rest, and
+/// leaves it out. Few sizes, because each is prepared once and kept.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 250];
+
+/// A job on its way into a row.
+pub(crate) struct Arriving<'a> {
+    pub(crate) job: &'a NewJob,
+    pub(crate) now: Timestamp,
+    pub(crate) lane: i64,
+}
+
+impl Arriving<'_> {
+    /// Has nothing but args, and those are short: what most jobs are like.
+    fn is_plain(&self) -> bool {
+        self.job.unique.is_none() && self.job.metadata.is_empty() && self.job.args.as_str().len() <= INLINE_BYTES
+    }
+}
+
+impl Engine {
+    /// Inserts the jobs of several requests in one transaction.
+    pub(crate) async fn insert_together(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
+        let jobs = || tickets.iter().flat_map(|ticket| &ticket.request.jobs);
+        let mut unknown: HashSet<Lane> = HashSet::new();
+        unknown.extend(jobs().map(Lane::of).filter(|lane| self.lanes.number(lane).is_none()));
+        self.ensure_lanes(db, &Vec::from_iter(unknown)).await?;
+        let mut ids = HashSet::new();
+        let simple = jobs().all(|job| job.unique.is_none() && ids.insert(job.id))
+            && tickets.iter().all(|ticket| ticket.expected().is_none());
+        if simple && !ids.is_empty() {
+            match self.insert_new(db, tickets).await {
+                Err(failed) if failed.is_constraint() => {}
+                answered => return answered,
+            }
+        }
+        self.insert_with_care(db, tickets).await
+    }
+
+    /// Takes it that no id is there yet; if one is, the transaction fails as a whole.
+    async fn insert_new(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
+        let rows = tickets.iter().flat_map(|ticket| self.arriving(&ticket.request.jobs, ticket.request.now));
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let change = db.change().await?;
+        let answers: Vec<_> =
+            tickets.iter().map(|ticket| vec![Inserted::New; ticket.request.jobs.len()]).collect();
+        for (ticket, answer) in tickets.iter().zip(&answers) {
+            ticket.expect(answer.clone());
+        }
+        let ended = self.write_rows(change, &rows, true, None).await;
+        if ended.is_err() {
+            // Nothing was committed, so nothing is expected.
+            tickets.iter().for_each(|ticket| ticket.expect_nothing());
+        }
+        ended?;
+        Ok(answers.into_iter().map(Ok).collect())
+    }
+
+    fn arriving<'a>(
+        &self,
+        jobs: &'a [NewJob],
+        now: Timestamp,
+    ) -> impl Iterator<Item = Result<Arriving<'a>, Failed>> {
+        jobs.iter().map(move |job| {
+            let lane = self.lanes.number(&Lane::of(job));
+            let lane = lane.ok_or_else(|| Failed::corrupt("a lane was made and is not there"))?;
+            Ok(Arriving { job, now, lane })
+        })
+    }
+
+    /// Writes rows, with the begin in front if asked for, and with `last` (and what it binds) and the commit behind.
+    async fn write_rows(
+        &self,
+        mut change: Change<'_>,
+        rows: &[Arriving<'_>],
+        begin: bool,
+        last: Option<(&str, Args)>,
+    ) -> Result<(), Failed> {
+        let plain = rows.iter().all(Arriving::is_plain);
+        let shape = if plain { &PLAIN } else { &FULL };
+        let mut begin = if begin { "BEGIN IMMEDIATE; " } else { "" };
+        let ends_here = last.is_none() && !rows.iter().any(|row| is_apart(row.job));
+        let mut chunks = rows.chunks(SIZES[SIZES.len() - 1]).peekable();
+        while let Some(chunk) = chunks.next() {
+            let mut args = Args::new();
+            chunk.iter().for_each(|row| (shape.bind)(row, &mut args));
+            let insert = shape.statement(chunk.len());
+            if chunks.peek().is_none() && ends_here {
+                change.run_last(&self.sql.text(&format!("{begin}{insert}; COMMIT")), args).await?;
+                return Ok(());
+            }
+            change.run(&self.sql.text(&format!("{begin}{insert}")), args).await?;
+            begin = "";
+        }
+        for row in rows.iter().filter(|row| is_apart(row.job)) {
+            let args = Args::new()
+                .with(&id::bytes(row.job.id)[..])
+                .with(row.job.args.as_str())
+                .with(row::metadata_text(&row.job.metadata));
+            change.run(&self.sql.text(PAYLOAD), args).await?;
+        }
+        let (last, args) = last.unwrap_or_default();
+        change.run_last(&self.sql.text(&format!("{begin}{last}COMMIT")), args).await?;
+        Ok(())
+    }
+
+    /// Looks what is there first.
+    async fn insert_with_care(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
+        let mut change = db.change().await?;
+        let mut there = self.look_for(&mut change, tickets).await?;
+        let (mut answers, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for ticket in tickets {
+            let expected = ticket.expected();
+            if let Some(answer) = expected.filter(|answer| there.has_been_made(ticket, answer)) {
+                answers.push(Ok(answer));
+                continue;
+            }
+            let answer = there.insert(ticket);
+            if let Ok(answer) = &answer {
+                let jobs = ticket.request.jobs.iter().zip(answer);
+                for (job, _) in jobs.filter(|(_, inserted)| **inserted == Inserted::New) {
+                    rows.extend(self.arriving(std::slice::from_ref(job), ticket.request.now));
+                    keys.extend(job.unique.as_ref().map(|unique| (unique, job.id, ticket.request.now)));
+                }
+            }
+            answers.push(answer);
+        }
+        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for (ticket, answer) in tickets.iter().zip(&answers) {
+            if let Ok(answer) = answer {
+                ticket.expect(answer.clone());
+            }
+        }
+        let taken = (!keys.is_empty()).then(|| (keys::TAKE, Args::new().with(keys::taken(&keys))));
+        let ended = self.write_rows(change, &rows, false, taken).await;
+        if ended.is_err() {
+            tickets.iter().for_each(|ticket| ticket.expect_nothing());
+        }
+        ended.map(|()| answers)
+    }
+
+    /// Begins, and reads what is there of the ids and keys of these requests.
+    async fn look_for(&self, change: &mut Change<'_>, tickets: &[Arc<Ticket>]) -> Result<There, Failed> {
+        let jobs = || tickets.iter().flat_map(|ticket| &ticket.request.jobs);
+        let named: Vec<_> = jobs().filter_map(|job| job.unique.as_ref()).map(|unique| &*unique.key).collect();
+        let args = Args::new()
+            .with(id::array(jobs().map(|job| job.id)))
+            .with(serde_json::to_string(&named).expect("texts can be written"));
+        let answers = change.run(&self.sql.text(LOOK), args).await?;
+        let mut there = There::default();
+        for row in &answers[1].rows {
+            let content = Content { kind: row.try_get::<&str, _>(1)?.into(), args: Payload::from_store(row.try_get::<&str, _>(2)?) };
+            there.jobs.insert(id::from_bytes(row.try_get(0)?)?, content);
+        }
+        for row in &answers[2].rows {
+            let until: Option<i64> = row.try_get(2)?;
+            let held = Held { job: id::from_bytes(row.try_get(1)?)?, until: until.map(row::instant) };
+            there.keys.insert(row.try_get::<&str, _>(0)?.into(), held);
+        }
+        Ok(there)
+    }
+}
+
+/// What is in the file of what a group of requests names, as it will be after those that were looked at.
+#[derive(Default)]
+struct There {
+    jobs: HashMap<JobId, Content>,
+    keys: HashMap<Arc<str>, Held>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Content {
+    kind: Box<str>,
+    args: Payload,
+}
+
+impl Content {
+    fn of(job: &NewJob) -> Self {
+        Self { kind: job.kind.as_str().into(), args: job.args.clone() }
+    }
+}
+
+impl There {
+    /// Whether a commit that nobody saw the end of was made: the jobs that it was to store are there.
+    fn has_been_made(&self, ticket: &Ticket, expected: &[Inserted]) -> bool {
+        let mut jobs = ticket.request.jobs.iter().zip(expected);
+        jobs.any(|(job, inserted)| *inserted == Inserted::New && self.jobs.contains_key(&job.id))
+    }
+
+    /// Inserts the jobs of a request, or none of them.
+    fn insert(&mut self, ticket: &Ticket) -> Result<Vec<Inserted>, Failed> {
+        let (mut answers, mut undo) = (Vec::new(), Vec::new());
+        for (index, job) in ticket.request.jobs.iter().enumerate() {
+            if let Some(there) = self.jobs.get(&job.id) {
+                if *there == Content::of(job) {
+                    answers.push(Inserted::Existing(job.id));
+                    continue;
+                }
+                self.undo(undo);
+                let message = format!("the id {} belongs to a job of another kind or other args", job.id);
+                return Err(Failed::Own(StoreErrorKind::Conflict { index }, message));
+            }
+            let mut key_before = None;
+            if let Some(unique) = &job.unique {
+                let held = Held::by(job.id, unique, ticket.request.now);
+                match self.keys.get(&unique.key) {
+                    Some(other) if other.is_held(ticket.request.now) => {
+                        answers.push(Inserted::Existing(other.job));
+                        continue;
+                    }
+                    _ => key_before = Some((unique.key.clone(), self.keys.insert(unique.key.clone(), held))),
+                }
+            }
+            self.jobs.insert(job.id, Content::of(job));
+            undo.push((job.id, key_before));
+            answers.push(Inserted::New);
+        }
+        Ok(answers)
+    }
+
+    fn undo(&mut self, done: Vec<(JobId, Option<(Arc<str>, Option<Held>)>)>) {
+        for (job, key_before) in done.into_iter().rev() {
+            self.jobs.remove(&job);
+            match key_before {
+                Some((key, Some(before))) => _ = self.keys.insert(key, before),
+                Some((key, None)) => _ = self.keys.remove(&key),
+                None => {}
+            }
+        }
+    }
+}
+
+/// Whether a job's args and metadata lie in a row apart.
+pub(crate) fn is_apart(job: &NewJob) -> bool {
+    let metadata = job.metadata.iter().map(|(name, text)| name.len() + text.len());
+    job.args.as_str().len() + metadata.sum::<usize>() > INLINE_BYTES
+}
+
+/// Which columns are written, and how.
+struct Shape {
+    columns: &'static str,
+    count: usize,
+    bind: fn(&Arriving<'_>, &mut Args),
+}
+
+const PLAIN: Shape = Shape {
+    columns: "id, lane, run_at, created_at, max_attempts, max_crashes, args",
+    count: 7,
+    bind: bind_plain,
+};
+
+const FULL: Shape = Shape {
+    columns: "id, lane, run_at, created_at, max_attempts, max_crashes, args, metadata, unique_key, hold",
+    count: 10,
+    bind: bind_full,
+};
+
+impl Shape {
+    /// A statement for so many rows.
+    fn statement(&self, rows: usize) -> String {
+        let size = SIZES.into_iter().find(|size| *size >= rows).unwrap_or(rows);
+        let row = format!("({})", vec!["?"; self.count].join(", "));
+        let rows_of_values = vec![row.as_str(); size].join(", ");
+        let mut text = format!("INSERT INTO {{p}}jobs ({}) ", self.columns);
+        if size == rows {
+            write!(text, "VALUES {rows_of_values}").expect("a text takes all");
+        } else {
+            write!(text, "SELECT * FROM (VALUES {rows_of_values}) WHERE column1 IS NOT NULL").expect("a text takes all");
+        }
+        text
+    }
+}
+
+fn bind_plain(row: &Arriving<'_>, args: &mut Args) {
+    let (job, now) = (row.job, row.now);
+    args.push(&id::bytes(job.id)[..]);
+    args.push(row.lane);
+    args.push(job.run_at.instant(now).as_micros());
+    args.push(now.as_micros());
+    args.push(job.max_attempts);
+    args.push(job.max_crashes);
+    args.push((!is_apart(job)).then_some(job.args.as_str()));
+}
+
+fn bind_full(row: &Arriving<'_>, args: &mut Args) {
+    bind_plain(row, args);
+    let job = row.job;
+    args.push(if is_apart(job) { None } else { row::metadata_text(&job.metadata) });
+    args.push(job.unique.as_ref().map(|unique| &*unique.key));
+    args.push(job.unique.as_ref().map(|unique| row::hold_text(unique.hold)));
+}
+
+const PAYLOAD: &str = "INSERT INTO {p}payloads (job, args, metadata) VALUES (?1, ?2, ?3)";
+
+const LOOK: &str = "\
+BEGIN IMMEDIATE;
+SELECT j.id, l.kind, coalesce(j.args, (SELECT p.args FROM {p}payloads p WHERE p.job = j.id))
+    FROM json_each(?1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value) CROSS JOIN {p}lanes l ON l.lane = j.lane;
+SELECT k.unique_key, k.job, k.until FROM json_each(?2) e CROSS JOIN {p}keys k ON k.unique_key = e.value";

@@ -1,0 +1,67 @@
+//! The durable store of `backgroundjobs`: jobs in a SQLite file, which outlives the process.
+//!
+//! ```
+//! use backgroundjobs_core::prelude::*;
+//! use backgroundjobs_sqlite::prelude::*;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Greet {
+//!     name: String,
+//! }
+//!
+//! impl JobArgs for Greet {
+//!     const KIND: &'static str = "greet";
+//! }
+//!
+//! async fn greet(job: Greet, _: JobContext) -> JobResult {
+//!     println!("hello, {}", job.name);
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("backgroundjobs-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder)?;
+//! let file = folder.join("jobs.db");
+//! let jobs = BackgroundJobs::builder(|options| options.use_sqlite(file)).register_fn(greet).build()?;
+//! jobs.start().await?;
+//! jobs.manager().enqueue(Greet { name: "masa".into() }).await?;
+//! jobs.wait_until_idle(std::time::Duration::from_secs(10)).await?;
+//! jobs.stop(std::time::Duration::from_secs(25)).await?;
+//! # std::fs::remove_dir_all(&folder)?;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod prelude;
+
+mod cancel;
+mod claim;
+mod connect;
+mod control;
+mod db;
+mod engine;
+mod error;
+mod failures;
+mod get;
+mod group;
+mod home;
+mod id;
+mod insert;
+mod inspect;
+mod keys;
+mod lanes;
+mod migrate;
+mod options;
+mod prune;
+mod recover;
+mod renew;
+mod row;
+mod schema;
+mod settle;
+mod sql;
+mod store;
+
+pub use options::{DEFAULT_BUSY_TIMEOUT, DEFAULT_TABLE_PREFIX, Durability, SqliteOptions, UseSqlite};
+pub use store::SqliteStore;

@@ -1,0 +1,133 @@
+//! [`SqliteOptions`]: which file, and how it is written; `options.use_sqlite(path)`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use backgroundjobs_core::Options;
+
+use crate::SqliteStore;
+
+/// What table names start with unless told otherwise.
+pub const DEFAULT_TABLE_PREFIX: &str = "backgroundjobs_";
+/// How long a call waits for another connection that is writing, unless told otherwise.
+pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Which file a store keeps its jobs in, and how.
+///
+/// ```
+/// use backgroundjobs_core::prelude::*;
+/// use backgroundjobs_sqlite::prelude::*;
+///
+/// # let folder = std::env::temp_dir();
+/// let file = SqliteOptions::new(folder.join("jobs.db")).table_prefix("mail_jobs_");
+/// let options = |options: Options| options.use_sqlite(file);
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    pub(crate) path: PathBuf,
+    pub(crate) create: bool,
+    pub(crate) prefix: String,
+    pub(crate) busy_timeout: Duration,
+    pub(crate) durability: Durability,
+}
+
+/// What an acknowledged call survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// A power failure: each commit waits until the disk has it (`synchronous = FULL`).
+    #[default]
+    PowerLoss,
+    /// The end of the process, however it ends, but not a power failure or a crash of the operating system, which may
+    /// take back the last commits; the file stays whole (`synchronous = NORMAL`).
+    ProcessCrash,
+    /// The end of the process; a power failure may leave a file that cannot be read (`synchronous = OFF`). For tests.
+    Test,
+}
+
+impl SqliteOptions {
+    /// The file at `path`, which is created if it is not there; its folder is not.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            create: true,
+            prefix: DEFAULT_TABLE_PREFIX.to_owned(),
+            busy_timeout: DEFAULT_BUSY_TIMEOUT,
+            durability: Durability::default(),
+        }
+    }
+
+    /// Whether the file is created if it is not there; it is, unless told otherwise.
+    #[must_use]
+    pub const fn create_if_missing(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// What the names of this store's tables start with, [`DEFAULT_TABLE_PREFIX`] unless told otherwise: letters,
+    /// digits and `_`, at most 40, no digit first, and not `sqlite_`. Stores with different prefixes share a file and
+    /// nothing else.
+    #[must_use]
+    pub fn table_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How long a call waits for another connection that is writing before it answers an error;
+    /// [`DEFAULT_BUSY_TIMEOUT`] unless told otherwise.
+    #[must_use]
+    pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.busy_timeout = timeout;
+        self
+    }
+
+    /// What an acknowledged call survives; [`Durability::PowerLoss`] unless told otherwise.
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+}
+
+impl From<&str> for SqliteOptions {
+    fn from(path: &str) -> Self {
+        Self::new(path)
+    }
+}
+
+/// Adds the SQLite store to the options of a program's jobs.
+pub trait UseSqlite {
+    /// Keeps the jobs in a SQLite file: `options.use_sqlite("jobs.db")`, or with more to say about it,
+    /// `options.use_sqlite(SqliteOptions::new("jobs.db").table_prefix("mail_"))`.
+    ///
+    /// The file is opened by the first call that needs it, and what is wrong with it is that call's error. To enqueue in
+    /// a transaction of your own, make a [`SqliteStore`] and give the options a clone.
+    #[must_use]
+    fn use_sqlite(self, file: impl Into<SqliteOptions>) -> Self;
+}
+
+impl UseSqlite for Options {
+    fn use_sqlite(self, file: impl Into<SqliteOptions>) -> Self {
+        self.use_store(SqliteStore::new(file))
+    }
+}
+
+impl From<String> for SqliteOptions {
+    fn from(path: String) -> Self {
+        Self::new(path)
+    }
+}
+
+impl From<&Path> for SqliteOptions {
+    fn from(path: &Path) -> Self {
+        Self::new(path)
+    }
+}
+
+impl From<PathBuf> for SqliteOptions {
+    fn from(path: PathBuf) -> Self {
+        Self::new(path)
+    }
+}

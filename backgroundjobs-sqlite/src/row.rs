@@ -1,0 +1,105 @@
+//! Jobs as rows: how each part of a record is written, and [`Packed`], how rows come back.
+//!
+//! A row that comes back through sqlx costs a copy and an allocation for each of its columns, on the thread that works on
+//! the file. So many rows are joined into one text there: numbers that end with a comma, then texts, whose lengths are
+//! among the numbers.
+
+use std::time::Duration;
+
+use backgroundjobs_core::{JobState, KeyHold, Metadata, Timestamp};
+
+use crate::error::Failed;
+
+/// Args and metadata that are larger, together and in bytes, lie in a row apart: each change of a job's state writes its
+/// row anew, and SQLite keeps about a thousand bytes of a row in one piece.
+pub(crate) const INLINE_BYTES: usize = 700;
+
+pub(crate) const WAITING: i64 = 0;
+pub(crate) const RUNNING: i64 = 1;
+
+pub(crate) fn state(number: i64) -> Result<JobState, Failed> {
+    usize::try_from(number)
+        .ok()
+        .and_then(|number| JobState::ALL.get(number).copied())
+        .ok_or_else(|| Failed::corrupt(format!("a job has the state {number}, which there is not")))
+}
+
+/// States are numbered as they are listed.
+pub(crate) const fn state_number(state: JobState) -> i64 {
+    state as i64
+}
+
+pub(crate) const fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+/// How a key is held, for the record.
+pub(crate) fn hold_text(hold: KeyHold) -> String {
+    match hold {
+        KeyHold::UntilFinished => "until finished".into(),
+        KeyHold::UntilStarted => "until started".into(),
+        KeyHold::For(time) => format!("for {}.{:09}", time.as_secs(), time.subsec_nanos()),
+    }
+}
+
+pub(crate) fn hold(text: &str) -> Result<KeyHold, Failed> {
+    let time = |text: &str| {
+        let (seconds, nanos) = text.strip_prefix("for ")?.split_once('.')?;
+        let nanos: u32 = nanos.parse().ok().filter(|nanos| *nanos < 1_000_000_000)?;
+        Some(Duration::new(seconds.parse().ok()?, nanos))
+    };
+    match text {
+        "until finished" => Ok(KeyHold::UntilFinished),
+        "until started" => Ok(KeyHold::UntilStarted),
+        other => time(other)
+            .map(KeyHold::For)
+            .ok_or_else(|| Failed::corrupt(format!("a unique key is held {other:?}, which cannot be read"))),
+    }
+}
+
+/// `None` for none at all, as most jobs have.
+pub(crate) fn metadata_text(metadata: &Metadata) -> Option<String> {
+    (!metadata.is_empty()).then(|| serde_json::to_string(metadata).expect("texts by texts can be written"))
+}
+
+pub(crate) fn metadata(text: Option<&str>) -> Result<Metadata, Failed> {
+    text.map_or(Ok(Metadata::new()), |text| {
+        serde_json::from_str(text)
+            .map_err(|error| Failed::corrupt(format!("a job's metadata cannot be read: {error}")))
+    })
+}
+
+/// Reads what was packed.
+pub(crate) struct Packed<'a> {
+    left: &'a str,
+}
+
+impl<'a> Packed<'a> {
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self { left: text }
+    }
+
+    pub(crate) const fn is_over(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    pub(crate) fn number<T: TryFrom<i64>>(&mut self) -> Result<T, Failed> {
+        let (number, left) = self.left.split_once(',').ok_or_else(|| self.unreadable())?;
+        let number = number.parse::<i64>().ok().and_then(|number| T::try_from(number).ok());
+        let number = number.ok_or_else(|| self.unreadable())?;
+        self.left = left;
+        Ok(number)
+    }
+
+    /// The next so many bytes.
+    pub(crate) fn text(&mut self, bytes: usize) -> Result<&'a str, Failed> {
+        let (text, left) = self.left.split_at_checked(bytes).ok_or_else(|| self.unreadable())?;
+        self.left = left;
+        Ok(text)
+    }
+
+    fn unreadable(&self) -> Failed {
+        let start: String = self.left.chars().take(40).collect();
+        Failed::corrupt(format!("a row reads {start:?}…, which is not what this program writes"))
+    }
+}
