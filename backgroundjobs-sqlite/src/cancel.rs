@@ -59,15 +59,15 @@ pub(crate) fn read_states(text: &str) -> Result<HashMap<JobId, JobState>, Failed
     Ok(states)
 }
 
-/// Begins, and answers the states of the jobs of `?1`, an array of ids.
+/// Begins, and answers the states of the jobs of `$1`, an array of ids.
 pub(crate) const STATES: &str = "\
 BEGIN IMMEDIATE;
 SELECT group_concat(j.state || ',' || hex(j.id), '')
-    FROM json_each(?1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)";
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)";
 
 const FLAG: &str = "\
-UPDATE {p}jobs SET flagged = 1 FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.value)";
+UPDATE {p}jobs SET flagged = 1 FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value)";
 
 const CANCEL: &str = "\
-UPDATE {p}jobs SET state = 4, finished_at = ?2 FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.value);
+UPDATE {p}jobs SET state = 4, finished_at = $2 FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value);
 ";

@@ -134,8 +134,8 @@ impl Engine {
         let pick = pick(levels);
         let text = format!(
             "SELECT group_concat({PACKED}, '') FROM ({pick}) k CROSS JOIN {{p}}jobs j ON j.id = k.id; \
-             UPDATE {{p}}jobs SET state = 1, generation = generation + 1, worker = ?3, claim = ?4, \
-             lease_until = ?5, claimed_at = ?1 WHERE id IN ({pick}); {HEADS_AFTER}"
+             UPDATE {{p}}jobs SET state = 1, generation = generation + 1, worker = $3, claim = $4, \
+             lease_until = $5, claimed_at = $1 WHERE id IN ({pick}); {HEADS_AFTER}"
         );
         let answers = change.run(&self.sql.text(&text), args).await?;
         heads.extend(read_heads(&answers[2])?);
@@ -157,7 +157,7 @@ impl Engine {
             text.push_str(PAYLOADS);
         }
         if look.keys_until_start {
-            text.push_str("DELETE FROM {p}keys WHERE hold = 1 AND job IN (SELECT unhex(value) FROM json_each(?1)); ");
+            text.push_str("DELETE FROM {p}keys WHERE hold = 1 AND job IN (SELECT unhex(value) FROM json_each($1)); ");
         }
         text.push_str("COMMIT");
         let args = if text == "COMMIT" { Args::new() } else { Args::new().with(id::array(claimed.iter().copied())) };
@@ -173,9 +173,9 @@ impl Engine {
     /// for.
     async fn earlier(&self, change: &mut Change<'_>, request: &ClaimJobs) -> Result<Vec<ClaimedJob>, Failed> {
         let text = format!(
-            "SELECT group_concat({PACKED}, '') FROM {{p}}jobs j WHERE j.state = 1 AND j.claim = ?1; \
+            "SELECT group_concat({PACKED}, '') FROM {{p}}jobs j WHERE j.state = 1 AND j.claim = $1; \
              SELECT p.job, p.args, p.metadata FROM {{p}}jobs j CROSS JOIN {{p}}payloads p ON p.job = j.id \
-             WHERE j.state = 1 AND j.claim = ?1"
+             WHERE j.state = 1 AND j.claim = $1"
         );
         let args = Args::new().with(&request.claim_id.as_uuid().into_bytes()[..]);
         let answers = change.run(&self.sql.text(&text), args).await?;
@@ -261,7 +261,7 @@ fn repeated(request: &ClaimJobs, now: Timestamp, look: &Look, earlier: Vec<Claim
     ClaimedJobs { store_now: now, queues, next_expiry: look.next_expiry }
 }
 
-/// The first `?2` ids of these lanes that are due, in order. Within a level the lanes are merged as they are read, and no
+/// The first `$2` ids of these lanes that are due, in order. Within a level the lanes are merged as they are read, and no
 /// more is read of any than is needed; the levels follow each other.
 fn pick(levels: &Levels) -> String {
     let mut parameter = 7;
@@ -272,14 +272,14 @@ fn pick(levels: &Levels) -> String {
             let union = if arm > 0 { " UNION ALL " } else { "" };
             write!(
                 text,
-                "{union}SELECT run_at, id FROM {{p}}jobs WHERE state = 0 AND lane = ?{parameter} AND run_at <= ?1"
+                "{union}SELECT run_at, id FROM {{p}}jobs WHERE state = 0 AND lane = ${parameter} AND run_at <= $1"
             )
             .expect("a text takes all");
             parameter += 1;
         }
-        level_texts.push(format!("SELECT id FROM ({text} ORDER BY 1, 2 LIMIT ?2)"));
+        level_texts.push(format!("SELECT id FROM ({text} ORDER BY 1, 2 LIMIT $2)"));
     }
-    format!("{} LIMIT ?2", level_texts.join(" UNION ALL "))
+    format!("{} LIMIT $2", level_texts.join(" UNION ALL "))
 }
 
 const LOOK: &str = "\
@@ -290,11 +290,11 @@ SELECT
     EXISTS (SELECT 1 FROM {p}payloads);
 SELECT queue FROM {p}paused;
 SELECT l.value, (SELECT j.run_at FROM {p}jobs j WHERE j.state = 0 AND j.lane = l.value ORDER BY j.run_at LIMIT 1)
-    FROM json_each(?1) l";
+    FROM json_each($1) l";
 
 const HEADS_AFTER: &str = "\
 SELECT l.value, (SELECT j.run_at FROM {p}jobs j WHERE j.state = 0 AND j.lane = l.value ORDER BY j.run_at LIMIT 1)
-    FROM json_each(?6) l";
+    FROM json_each($6) l";
 
 const PACKED: &str = "\
 j.lane || ',' || j.run_at || ',' || j.created_at || ',' || j.generation || ',' || j.attempts || ',' || j.crashes || ',' \
@@ -302,5 +302,5 @@ j.lane || ',' || j.run_at || ',' || j.created_at || ',' || j.generation || ',' |
 || coalesce(octet_length(j.metadata), 0) || ',' || hex(j.id) || coalesce(j.args, '') || coalesce(j.metadata, '')";
 
 const PAYLOADS: &str = "\
-SELECT p.job, p.args, p.metadata FROM json_each(?1) e CROSS JOIN {p}payloads p ON p.job = unhex(e.value);
+SELECT p.job, p.args, p.metadata FROM json_each($1) e CROSS JOIN {p}payloads p ON p.job = unhex(e.value);
 ";

@@ -144,22 +144,22 @@ impl Engine {
 const LOOK: &str = "\
 BEGIN IMMEDIATE;
 SELECT j.id, j.state, l.queue, j.unique_key, j.hold
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each(?1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
     CROSS JOIN {p}lanes l ON l.lane = j.lane;
 SELECT k.unique_key, k.job, k.until
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each(?1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
     CROSS JOIN {p}keys k ON k.unique_key = j.unique_key";
 
 const REQUEUE: &str = "\
-UPDATE {p}jobs SET state = 0, run_at = ?2, attempts = 0, crashes = 0, flagged = 0, finished_at = NULL
-    FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.value)";
+UPDATE {p}jobs SET state = 0, run_at = $2, attempts = 0, crashes = 0, flagged = 0, finished_at = NULL
+    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value)";
 
 const PAUSE: &str = "\
 BEGIN IMMEDIATE;
-INSERT INTO {p}paused (queue, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING;
+INSERT INTO {p}paused (queue, since) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 COMMIT";
 
 const RESUME: &str = "\
 BEGIN IMMEDIATE;
-DELETE FROM {p}paused WHERE queue = ?1;
+DELETE FROM {p}paused WHERE queue = $1;
 COMMIT";

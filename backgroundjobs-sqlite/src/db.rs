@@ -38,7 +38,8 @@ impl Answer {
     }
 }
 
-/// What a command binds, in order: `?1` of each of its statements is the first.
+/// What a command binds, in order: `$1` of each of its statements is the first. Not `?1`: of a statement that leaves out
+/// a number sqlx binds the wrong ones.
 #[derive(Default)]
 pub(crate) struct Args(SqliteArguments);
 

@@ -169,13 +169,13 @@ impl Engine {
 const ENSURE_LANES: &str = "\
 BEGIN IMMEDIATE;
 INSERT INTO {p}lanes (queue, kind, priority)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true
     ON CONFLICT DO NOTHING;
-SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > ?2 ORDER BY lane;
+SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $2 ORDER BY lane;
 COMMIT";
 
-/// The lanes with a higher number than `?1`.
-pub(crate) const NEW_LANES: &str = "SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > ?1 ORDER BY lane";
+/// The lanes with a higher number than `$1`.
+pub(crate) const NEW_LANES: &str = "SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $1 ORDER BY lane";
 
 fn lane_of(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, Lane), Failed> {
     use backgroundjobs_core::{Kind, Priority, QueueName};

@@ -45,10 +45,10 @@ BEGIN;
 SELECT j.id, l.queue, l.kind, l.priority, j.state, j.run_at, j.generation, j.settled, j.attempts, j.crashes,
         j.max_attempts, j.max_crashes, j.flagged, j.lease_until, j.worker, j.claim, j.created_at, j.claimed_at,
         j.finished_at, j.unique_key, j.hold, coalesce(j.metadata, p.metadata), coalesce(j.args, p.args)
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each(?1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
     CROSS JOIN {p}lanes l ON l.lane = j.lane LEFT JOIN {p}payloads p ON p.job = j.id;
 SELECT f.job, f.at, f.attempt, f.kind, f.text
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each(?1)) e CROSS JOIN {p}failures f ON f.job = e.id
+    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}failures f ON f.job = e.id
     ORDER BY f.job, f.generation;
 COMMIT";
 

@@ -72,7 +72,7 @@ impl Engine {
         // One more than asked for tells whether there is one more.
         let rows = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let args = Args::new().with(after).with(lanes).with(states).with(rows).with(looked_at);
-        let text = if request.after.is_some() { PAGE.replace("{after}", "WHERE id < ?1") } else { PAGE.replace("{after}", "") };
+        let text = if request.after.is_some() { PAGE.replace("{after}", "WHERE id < $1") } else { PAGE.replace("{after}", "") };
         let answers = db.run(&self.sql.text(&text), args).await?;
         let mut jobs = answers[0].rows.iter().map(|row| self.summary(row)).collect::<Result<Vec<_>, _>>()?;
         let last_looked_at: Option<Vec<u8>> = answers[1].rows.first().map(|row| row.try_get(0)).transpose()?;
@@ -139,15 +139,15 @@ fn count_of(state: JobState) -> String {
     }
 }
 
-/// Of at most `?5` jobs the first `?4` that are let through, the newest first; and the last that was looked at, if there
+/// Of at most `$5` jobs the first `$4` that are let through, the newest first; and the last that was looked at, if there
 /// may be more behind it.
 const PAGE: &str = "\
 SELECT id, lane, state, run_at, attempts, crashes, max_attempts, flagged, created_at, claimed_at, finished_at
-    FROM (SELECT * FROM {p}jobs {after} ORDER BY id DESC LIMIT ?5)
-    WHERE (?2 IS NULL OR lane IN (SELECT value FROM json_each(?2)))
-        AND (?3 IS NULL OR state IN (SELECT value FROM json_each(?3)))
-    ORDER BY id DESC LIMIT ?4;
-SELECT id FROM {p}jobs {after} ORDER BY id DESC LIMIT 1 OFFSET ?5 - 1";
+    FROM (SELECT * FROM {p}jobs {after} ORDER BY id DESC LIMIT $5)
+    WHERE ($2 IS NULL OR lane IN (SELECT value FROM json_each($2)))
+        AND ($3 IS NULL OR state IN (SELECT value FROM json_each($3)))
+    ORDER BY id DESC LIMIT $4;
+SELECT id FROM {p}jobs {after} ORDER BY id DESC LIMIT 1 OFFSET $5 - 1";
 
 const QUEUES: &str = "\
 SELECT queue, since FROM {p}paused;

@@ -51,17 +51,17 @@ pub(crate) fn taken(keys: &[(&UniqueKey, JobId, Timestamp)]) -> String {
 /// Gives keys to those who were found to be free to take them.
 pub(crate) const TAKE: &str = "\
 INSERT INTO {p}keys (unique_key, job, hold, until)
-    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3 FROM json_each($1) WHERE true
     ON CONFLICT (unique_key) DO UPDATE SET job = excluded.job, hold = excluded.hold, until = excluded.until;
 ";
 
-/// Lets go of the keys that jobs of `?1` (an array of ids) held until they were over.
+/// Lets go of the keys that jobs of `$1` (an array of ids) held until they were over.
 pub(crate) const LET_GO_AT_END: &str = "\
 DELETE FROM {p}keys WHERE hold < 2 AND job IN (
-    SELECT unhex(value) FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM {p}keys)
+    SELECT unhex(value) FROM json_each($1) WHERE EXISTS (SELECT 1 FROM {p}keys)
 );
 ";
 
-/// Lets go of every key that jobs of `?1` (an array of ids) hold.
+/// Lets go of every key that jobs of `$1` (an array of ids) hold.
 pub(crate) const LET_GO_OF_ALL: &str = "\
-DELETE FROM {p}keys WHERE job IN (SELECT unhex(value) FROM json_each(?1))";
+DELETE FROM {p}keys WHERE job IN (SELECT unhex(value) FROM json_each($1))";

@@ -20,8 +20,8 @@ pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # let folder = std::env::temp_dir();
 /// let file = SqliteOptions::new(folder.join("jobs.db")).table_prefix("mail_jobs_");
-/// let options = |options: Options| options.use_sqlite(file);
-/// # let _ = options;
+/// let builder = BackgroundJobs::builder(|options| options.use_sqlite(file).producer_only());
+/// # let _ = builder.build();
 /// ```
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {

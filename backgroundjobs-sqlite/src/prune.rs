@@ -99,7 +99,7 @@ impl Engine {
         let state = row::state_number(state);
         let text = format!(
             "SELECT finished_at, id FROM {{p}}jobs WHERE state = {state} AND state > 1 \
-             ORDER BY finished_at {order}, id {order} LIMIT 1 OFFSET ?1"
+             ORDER BY finished_at {order}, id {order} LIMIT 1 OFFSET $1"
         );
         let args = Args::new().with(i64::try_from(leave_out).unwrap_or(i64::MAX));
         let answers = change.run(&self.sql.text(&text), args).await?;
@@ -118,8 +118,8 @@ impl Engine {
         let state = row::state_number(state);
         let text = format!(
             "SELECT j.id, coalesce((SELECT octet_length(p.args) FROM {{p}}payloads p WHERE p.job = j.id), 0) \
-             FROM {{p}}jobs j WHERE j.state = {state} AND j.state > 1 AND (j.finished_at, j.id) <= (?1, ?2) \
-             ORDER BY j.finished_at, j.id LIMIT ?3"
+             FROM {{p}}jobs j WHERE j.state = {state} AND j.state > 1 AND (j.finished_at, j.id) <= ($1, $2) \
+             ORDER BY j.finished_at, j.id LIMIT $3"
         );
         let args = Args::new().with(at.as_micros()).with(&last[..]).with(budget.jobs);
         let answers = change.run(&self.sql.text(&text), args).await?;
@@ -164,12 +164,12 @@ fn longer_than(age: Duration) -> Option<i64> {
 const FORGET_EXPIRED_KEYS: &str = "\
 BEGIN IMMEDIATE;
 DELETE FROM {p}keys WHERE unique_key IN (
-    SELECT unique_key FROM {p}keys WHERE until IS NOT NULL AND until <= ?1 ORDER BY until LIMIT ?2
+    SELECT unique_key FROM {p}keys WHERE until IS NOT NULL AND until <= $1 ORDER BY until LIMIT $2
 )";
 
 const ERASE: &str = "\
-DELETE FROM {p}failures WHERE job IN (SELECT unhex(value) FROM json_each(?1));
+DELETE FROM {p}failures WHERE job IN (SELECT unhex(value) FROM json_each($1));
 DELETE FROM {p}payloads WHERE job IN (
-    SELECT unhex(value) FROM json_each(?1) WHERE EXISTS (SELECT 1 FROM {p}payloads)
+    SELECT unhex(value) FROM json_each($1) WHERE EXISTS (SELECT 1 FROM {p}payloads)
 );
-DELETE FROM {p}jobs WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+DELETE FROM {p}jobs WHERE id IN (SELECT unhex(value) FROM json_each($1))";

@@ -120,12 +120,12 @@ BEGIN IMMEDIATE;
 SELECT group_concat(
         j.lane || ',' || j.lease_until || ',' || j.generation || ',' || j.attempts || ',' || j.crashes || ','
         || j.max_crashes || ',' || j.flagged || ',' || j.run_at || ',' || hex(j.id), '')
-    FROM (SELECT id FROM {p}jobs WHERE state = 1 AND lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2) k
+    FROM (SELECT id FROM {p}jobs WHERE state = 1 AND lease_until <= $1 ORDER BY lease_until, id LIMIT $2) k
     CROSS JOIN {p}jobs j ON j.id = k.id;
 SELECT min(lease_until) FROM {p}jobs WHERE state = 1";
 
 const WRITE: &str = "\
 UPDATE {p}jobs SET state = e.value ->> 1, crashes = e.value ->> 2, run_at = e.value ->> 3, finished_at = e.value ->> 4,
     lease_until = NULL, worker = NULL, claim = NULL
-    FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.value ->> 0);
+    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value ->> 0);
 SELECT min(lease_until) FROM {p}jobs WHERE state = 1";

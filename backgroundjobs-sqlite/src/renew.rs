@@ -32,8 +32,8 @@ impl Engine {
 
 const RENEW: &str = "\
 BEGIN IMMEDIATE;
-UPDATE {p}jobs SET lease_until = ?2
-    FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.key) AND {p}jobs.generation = e.value AND {p}jobs.state = 1;
+UPDATE {p}jobs SET lease_until = $2
+    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.key) AND {p}jobs.generation = e.value AND {p}jobs.state = 1;
 SELECT group_concat(j.generation || ',' || j.flagged || ',' || hex(j.id), '')
-    FROM json_each(?1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.key) WHERE j.generation = e.value AND j.state = 1;
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.key) WHERE j.generation = e.value AND j.state = 1;
 COMMIT";

@@ -167,15 +167,15 @@ impl Job {
     }
 }
 
-/// Completes the leases of `?1` at `?2`; answers what became of them if it was not all `?3`; lets go of their keys.
+/// Completes the leases of `$1` at `$2`; answers what became of them if it was not all `$3`; lets go of their keys.
 const COMPLETE: &str = "\
 BEGIN IMMEDIATE;
-UPDATE {p}jobs SET state = 2, settled = generation, crashes = 0, lease_until = NULL, worker = NULL, claim = NULL, finished_at = ?2
-    FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.key) AND {p}jobs.generation = e.value AND {p}jobs.state = 1;
+UPDATE {p}jobs SET state = 2, settled = generation, crashes = 0, lease_until = NULL, worker = NULL, claim = NULL, finished_at = $2
+    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.key) AND {p}jobs.generation = e.value AND {p}jobs.state = 1;
 SELECT group_concat(j.settled || ',' || j.state || ',' || hex(j.id), '')
-    FROM (SELECT 1 WHERE changes() <> ?3) CROSS JOIN json_each(?1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.key);
+    FROM (SELECT 1 WHERE changes() <> $3) CROSS JOIN json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.key);
 DELETE FROM {p}keys WHERE hold < 2 AND job IN (
-    SELECT j.id FROM (SELECT 1 WHERE EXISTS (SELECT 1 FROM {p}keys)) CROSS JOIN json_each(?1) e
+    SELECT j.id FROM (SELECT 1 WHERE EXISTS (SELECT 1 FROM {p}keys)) CROSS JOIN json_each($1) e
         CROSS JOIN {p}jobs j ON j.id = unhex(e.key) WHERE j.state > 1
 );";
 
@@ -183,9 +183,9 @@ const LOOK: &str = "\
 SELECT group_concat(
         j.state || ',' || j.generation || ',' || j.settled || ',' || j.flagged || ',' || j.attempts || ',' || j.crashes || ','
         || j.run_at || ',' || hex(j.id), '')
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each(?4)) e CROSS JOIN {p}jobs j ON j.id = e.id";
+    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($4)) e CROSS JOIN {p}jobs j ON j.id = e.id";
 
 const WRITE: &str = "\
 UPDATE {p}jobs SET state = e.value ->> 1, settled = generation, attempts = e.value ->> 2, crashes = e.value ->> 3,
     run_at = e.value ->> 4, finished_at = e.value ->> 5, lease_until = NULL, worker = NULL, claim = NULL
-    FROM json_each(?1) e WHERE {p}jobs.id = unhex(e.value ->> 0)";
+    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value ->> 0)";
