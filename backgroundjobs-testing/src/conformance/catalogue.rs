@@ -2,7 +2,7 @@
 
 use super::{
     Capability, Check, cancel, claim, control, data, failures, handles, insert, inspect, keys, lease,
-    lifecycle, next_due, own, prune, race, recover, repeat, requeue, settle, time,
+    lifecycle, model, next_due, own, prune, race, recover, repeat, requeue, settle, time,
 };
 
 /// Hands every check to the macro that is named: `theme { name [clauses] [needs]; … } …`.
@@ -146,6 +146,12 @@ macro_rules! each_conformance_check {
                 one_claim_has_one_end ["S-1"] [];
                 a_cancel_is_never_lost ["X-1" "X-3"] [];
                 a_dropped_call_is_whole_or_nothing ["F-1" "I-2"] [];
+            }
+            model {
+                random_calls_are_answered_alike
+                    ["I-1" "I-2" "I-3" "I-4" "I-5" "C-1" "C-2" "C-3" "C-4" "C-5" "C-6" "C-7" "C-9" "R-1" "R-2"
+                     "S-1" "S-2" "S-3" "S-4" "S-5" "S-6" "V-1" "V-2" "V-3" "V-5" "X-1" "X-2" "X-3" "U-1" "U-2"
+                     "U-3" "U-4" "G-1" "P-1" "P-3" "P-4"] [];
             }
             inspect {
                 counts_match_the_listing ["N-1" "N-2" "N-3"] [Inspect];

@@ -55,7 +55,7 @@ pub(super) async fn a_closed_store_refuses(cx: &Context) {
     refused("prepare", store.prepare().await);
 }
 
-/// A closed store answers no question about many jobs. (One that hangs makes the check hang.)
+/// A closed store answers no question about many jobs.
 pub(super) async fn a_closed_store_shows_nothing(cx: &Context) {
     cx.put(at(0), cx.job()).await;
     let inspect = cx.store().inspect().expect("the check asks for a store that can");
@@ -65,7 +65,7 @@ pub(super) async fn a_closed_store_shows_nothing(cx: &Context) {
     refused("queues", inspect.queues(at(1)).await);
 }
 
-/// A closed store does nothing that an operator asks. (One that hangs makes the check hang.)
+/// A closed store does nothing that an operator asks.
 pub(super) async fn a_closed_store_obeys_no_operator(cx: &Context) {
     let over = cx.ended(at(0), Outcome::Complete).await;
     let control = super::control::control(cx);
