@@ -57,6 +57,8 @@ use crate::{JobId, JobRecord};
 ///   [`Closed`](StoreErrorKind::Closed) and never hang.
 /// - **F-8 Order of locks.** Concurrent calls on overlapping jobs or keys must not fail by deadlock: a store
 ///   takes its locks in one order, or repeats the call itself.
+/// - **F-9 Declared.** The profile, and whether there are a hub, wakes of other processes, inspect and control, are
+///   the same for the life of a store, closed or not, and for every handle on the same data.
 ///
 /// # Time
 ///

@@ -35,8 +35,10 @@ mod claim;
 mod context;
 mod control;
 mod data;
+mod dropped;
 mod failures;
 mod handles;
+mod history;
 mod insert;
 mod inspect;
 mod keys;
@@ -79,6 +81,8 @@ pub enum Capability {
     Inspect,
     /// [`control`](backgroundjobs_core::JobStore::control).
     Control,
+    /// [`remote_wakes`](backgroundjobs_core::JobStore::remote_wakes).
+    RemoteWakes,
     /// [`StoreUnderTest::second_handle`].
     SecondHandle,
     /// [`StoreUnderTest::reopen`].
@@ -92,6 +96,7 @@ impl Capability {
         match self {
             Self::Inspect => fresh.store().inspect().is_some(),
             Self::Control => fresh.store().control().is_some(),
+            Self::RemoteWakes => fresh.store().remote_wakes().is_some(),
             Self::SecondHandle => under_test.second_handle(fresh).await.is_some(),
             Self::Reopen => {
                 // Of a store of its own: it is opened again only once it is closed.

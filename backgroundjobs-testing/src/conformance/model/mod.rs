@@ -12,8 +12,8 @@ use super::context::{Context, broken};
 use crate::explore::Seeds;
 
 /// How many histories are made up, and how long each is.
-const HISTORIES: u64 = 12;
-const STEPS: usize = 60;
+const HISTORIES: u64 = 20;
+const STEPS: usize = 80;
 
 /// How often a history that shows a difference is played again to make it shorter.
 const TRIES: usize = 300;

@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use backgroundjobs_core::{
     CancelJobs, ClaimId, ClaimJobs, ClaimedJobs, CountJobs, ErrorText, FailureKind, InsertJobs, JobFilter,
-    JobId, JobRecord, JobStore, LeaseKey, ListJobs, NewJob, Payload, PruneJobs, QueueDemand, QueueName,
-    RecoverJobs, RecoveredJobs, RenewLeases, SettleJobs, Settlement, StoreError, StoreErrorKind, Timestamp,
-    WorkerId,
+    JobId, JobRecord, JobStore, LeaseKey, ListJobs, NewJob, Outcome, Payload, PruneJobs, QueueDemand,
+    QueueName, RecoverJobs, RecoveredJobs, RenewLeases, SettleJobs, Settlement, StoreError, StoreErrorKind,
+    Timestamp, WorkerId,
 };
 use backgroundjobs_memory::MemoryStore;
 
-use super::super::context::{Context, answer, at, id_of, kind, queue, shown};
+use super::super::context::{Context, answer, at, id_of, kind, lease_of, queue, shown};
 use super::super::operations::Watched;
 use super::super::{Capability, FreshStore};
-use super::step::{Call, Demand, Holder, JOBS, NAMES, Offer, Step};
+use super::step::{Call, Demand, Holder, JOBS, NAMES, Offer, Step, Target};
 
 /// Ids of claims follow those of jobs.
 const CLAIMS: u64 = 100;
@@ -77,6 +77,8 @@ struct Play<'a> {
     can_reopen: bool,
     now: Timestamp,
     claims: BTreeMap<u8, ClaimJobs>,
+    /// What was handed out, in order.
+    handed: Vec<LeaseKey>,
 }
 
 impl<'a> Play<'a> {
@@ -94,8 +96,8 @@ impl<'a> Play<'a> {
         if let Some(second) = &second {
             answer("prepare", second.store.prepare().await);
         }
-        let (model, claims) = (MemoryStore::new(), BTreeMap::new());
-        Self { cx, fresh, model, first, second, can_reopen: able.reopen, now: at(0), claims }
+        let (model, claims, handed) = (MemoryStore::new(), BTreeMap::new(), Vec::new());
+        Self { cx, fresh, model, first, second, can_reopen: able.reopen, now: at(0), claims, handed }
     }
 
     fn handle(&self, step: &Step) -> &Handle {
@@ -130,21 +132,21 @@ impl<'a> Play<'a> {
                 let claim = self.claim(demand);
                 let store = &self.handle(step).watched;
                 let (seen, expected) = (store.claim(&claim).await, self.model.claim(&claim).await);
+                let queues = expected.iter().flat_map(|reply| &reply.queues);
+                self.handed.extend(queues.flat_map(|queue| &queue.jobs).map(lease_of));
                 different(&seen, &expected, |seen, expected| differing_claims(&claim, seen, expected))
             }
             Call::Settle(ends) => {
-                let mut outcomes = Vec::new();
-                for (holder, outcome) in ends {
-                    outcomes.push(Settlement { lease: self.lease(*holder).await, outcome: outcome.clone() });
-                }
+                let end = |(holder, outcome): &(Holder, Outcome)| Settlement {
+                    lease: self.lease(*holder),
+                    outcome: outcome.clone(),
+                };
+                let outcomes = ends.iter().map(end).collect();
                 let (seen, expected) = both!(SettleJobs::new(now, outcomes), settle);
                 same(seen, expected)
             }
             Call::Renew(holders, lease) => {
-                let mut leases = Vec::new();
-                for holder in holders {
-                    leases.push(self.lease(*holder).await);
-                }
+                let leases = holders.iter().map(|holder| self.lease(*holder)).collect();
                 let (seen, expected) = both!(RenewLeases::new(now, *lease, leases), renew);
                 same(seen, expected)
             }
@@ -154,7 +156,7 @@ impl<'a> Play<'a> {
                 same(seen.map(in_order), expected.map(in_order))
             }
             Call::Cancel(jobs) => {
-                let (seen, expected) = both!(CancelJobs::new(now, ids(jobs)), cancel);
+                let (seen, expected) = both!(CancelJobs::new(now, self.ids(jobs)), cancel);
                 same(seen, expected)
             }
             Call::Prune(retention) => {
@@ -163,11 +165,11 @@ impl<'a> Play<'a> {
                 same(seen, expected)
             }
             Call::Requeue(jobs) => {
-                let (seen, expected) = both_control!(requeue, &ids(jobs));
+                let (seen, expected) = both_control!(requeue, &self.ids(jobs));
                 same(seen, expected)
             }
             Call::Delete(jobs) => {
-                let (seen, expected) = both_control!(delete, &ids(jobs));
+                let (seen, expected) = both_control!(delete, &self.ids(jobs));
                 same(seen, expected)
             }
             Call::Pause(name) => {
@@ -217,12 +219,19 @@ impl<'a> Play<'a> {
         claim
     }
 
-    /// What a holder would name: the model knows the generations.
-    async fn lease(&self, holder: Holder) -> LeaseKey {
-        let id = job_id(holder.job);
-        let record = answer("get", self.model.get(&[id]).await).swap_remove(0);
-        let latest = record.map_or(1, |record| record.generation);
-        LeaseKey { id, generation: latest.saturating_sub(holder.age) }
+    /// The claim that a holder names; one that nobody made where so few were.
+    fn lease(&self, Holder(back): Holder) -> LeaseKey {
+        let index = self.handed.len().checked_sub(usize::from(back) + 1);
+        let nobodys = LeaseKey { id: JobId::from_uuid(id_of(CLAIMS - 2)), generation: 1 };
+        index.map_or(nobodys, |index| self.handed[index])
+    }
+
+    fn ids(&self, targets: &[Target]) -> Vec<JobId> {
+        let id = |target: &Target| match *target {
+            Target::Job(job) => job_id(job),
+            Target::Handed(holder) => self.lease(holder).id,
+        };
+        targets.iter().map(id).collect()
     }
 
     /// How all that can be read differs, but for what each store words for itself.
@@ -254,10 +263,6 @@ impl<'a> Play<'a> {
 fn job_id(job: u8) -> JobId {
     // Number 0 is no number of an id that a check makes up.
     JobId::from_uuid(id_of(u64::from(job) + 1))
-}
-
-fn ids(jobs: &[u8]) -> Vec<JobId> {
-    jobs.iter().map(|job| job_id(*job)).collect()
 }
 
 fn named(name: u8) -> QueueName {

@@ -1,7 +1,6 @@
 //! One call of a made-up history: what is asked, in numbers that mean something in any history, so that steps can
 //! be taken out of one.
 
-use std::fmt;
 use std::time::Duration;
 
 use backgroundjobs_core::{
@@ -12,7 +11,7 @@ use fastrand::Rng;
 use super::super::context::at;
 
 /// How many jobs there are to speak of: few, so that calls meet.
-pub(super) const JOBS: u8 = 10;
+pub(super) const JOBS: u8 = 20;
 /// The queues and kinds there are.
 pub(super) const NAMES: [&str; 2] = ["a", "b"];
 
@@ -33,10 +32,10 @@ pub(super) enum Call {
     Settle(Vec<(Holder, Outcome)>),
     Renew(Vec<Holder>, Duration),
     Recover(Duration),
-    Cancel(Vec<u8>),
+    Cancel(Vec<Target>),
     Prune(Retention),
-    Requeue(Vec<u8>),
-    Delete(Vec<u8>),
+    Requeue(Vec<Target>),
+    Delete(Vec<Target>),
     Pause(u8),
     Resume(u8),
     /// Closes the store and opens it again, where it lasts.
@@ -66,12 +65,15 @@ pub(super) struct Demand {
     pub(super) lease: Duration,
 }
 
-/// A claim of a job: its latest, or an earlier one.
+/// A job that was handed out: so many before the one that was handed out last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Holder {
-    pub(super) job: u8,
-    /// How many claims before the latest.
-    pub(super) age: u64,
+pub(super) struct Holder(pub(super) u8);
+
+/// A job to do something to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    Job(u8),
+    Handed(Holder),
 }
 
 /// The history of this seed.
@@ -113,21 +115,21 @@ impl Step {
 
 impl Call {
     fn draw(rng: &mut Rng) -> Self {
-        match rng.u8(0..26) {
-            0..6 => Self::Insert(some(rng, Offer::draw)),
-            6..10 => Self::Claim(Demand::draw(rng)),
-            10..15 => Self::Settle(some(rng, |rng| (Holder::draw(rng), outcome(rng)))),
-            15 => Self::Renew(some(rng, Holder::draw), span(rng)),
-            16 | 17 => Self::Recover(span(rng)),
-            18 => Self::Cancel(some(rng, job)),
-            19 => {
+        match rng.u8(0..42) {
+            0..8 => Self::Insert(some(rng, Offer::draw)),
+            8..16 => Self::Claim(Demand::draw(rng)),
+            16..24 => Self::Settle(some(rng, |rng| (Holder::draw(rng), outcome(rng)))),
+            24..26 => Self::Renew(some(rng, Holder::draw), span(rng)),
+            26..29 => Self::Recover(span(rng)),
+            29..32 => Self::Cancel(some(rng, Target::draw)),
+            32 | 40 | 41 => {
                 let failed = keep(rng);
                 Self::Prune(Retention { succeeded: keep(rng), failed, cancelled: failed })
             }
-            20 | 21 => Self::Requeue(some(rng, job)),
-            22 => Self::Delete(some(rng, job)),
-            23 => Self::Pause(rng.u8(0..2)),
-            24 => Self::Resume(rng.u8(0..2)),
+            33..35 => Self::Requeue(some(rng, Target::draw)),
+            35 => Self::Delete(some(rng, Target::draw)),
+            36 => Self::Pause(rng.u8(0..2)),
+            37 | 38 => Self::Resume(rng.u8(0..2)),
             _ => Self::Reopen,
         }
     }
@@ -158,9 +160,11 @@ impl Offer {
             _ => KeyHold::For(span(rng) * 3),
         };
         let key = ["k", "l", "m"][rng.usize(0..3)];
+        let (job, other_kind) = (job(rng), rng.u8(0..30) == 0);
         Self {
-            job: job(rng),
-            kind: rng.u8(0..2),
+            job,
+            // The same each time, else most batches would fail by a conflict.
+            kind: (job + u8::from(other_kind)) % 2,
             queue: rng.u8(0..2),
             priority: Priority::new(rng.u8(4..7)).expect("it is below 10"),
             max_crashes: rng.u16(1..4),
@@ -178,19 +182,20 @@ impl Demand {
     fn draw(rng: &mut Rng) -> Self {
         let kinds = [[true, false], [false, true], [true, true], [true, true]][rng.usize(0..4)];
         let limits = [rng.usize(0..4), rng.usize(0..4)];
-        Self { number: rng.u8(0..20), limits, kinds, lease: span(rng) }
+        Self { number: rng.u8(0..30), limits, kinds, lease: span(rng) }
     }
 }
 
 impl Holder {
+    /// Mostly one of the last few, which may still run.
     fn draw(rng: &mut Rng) -> Self {
-        Self { job: job(rng), age: rng.u64(0..8).saturating_sub(6) }
+        Self(if rng.u8(0..8) == 0 { rng.u8(0..40) } else { rng.u8(0..5) })
     }
 }
 
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "job {}, {} claims before the latest", self.job, self.age)
+impl Target {
+    fn draw(rng: &mut Rng) -> Self {
+        if rng.bool() { Self::Job(job(rng)) } else { Self::Handed(Holder::draw(rng)) }
     }
 }
 
