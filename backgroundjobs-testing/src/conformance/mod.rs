@@ -21,7 +21,8 @@
 //! backgroundjobs_testing::store_conformance!(Mine);
 //! ```
 //!
-//! `docs/conformance.md` has each clause with its checks, and the bugs that they were seen to find.
+//! `docs/writing-a-store.md` leads from an empty file to a store that passes; `docs/conformance.md` has each clause
+//! with its checks, and the bugs that they were seen to find.
 //!
 //! The checks run on the caller's time, so a fresh store must answer [`TimeSource::Given`] in its profile, whatever
 //! it does in production; what a store on a time of its own must do is checked where its clock can be set. A check
