@@ -1,6 +1,5 @@
 //! What checks are written with: made-up instants, ids and jobs, and calls that fail with a clause's number.
 
-use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -11,13 +10,13 @@ use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimId, ClaimJobs, ClaimedJob, ClaimedJobs, ClaimedQueue, Failure,
     FailureKind, InsertJobs, Inserted, JobId, JobRecord, JobState, JobStore, KeyHold, Kind, LeaseKey,
     LeaseStatus, NewJob, Outcome, Payload, PruneJobs, PrunedJobs, QueueDemand, QueueName, RecoverJobs,
-    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, StoreError, Timestamp, UniqueKey,
-    WorkerId,
+    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, Timestamp, UniqueKey, WorkerId,
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use super::operations::{self, Operations, Watched};
+pub(super) use super::expect::{answer, broken, holds, same, shown};
+use super::operations::{Operations, Watched};
 use super::{Capability, FreshStore, OwnClock, StoreUnderTest};
 
 /// The queue of a job that a check says nothing else about.
@@ -74,47 +73,6 @@ pub(super) fn ids_of(reply: &ClaimedQueue) -> Vec<JobId> {
 
 pub(super) const fn applied(state: JobState) -> Settled {
     Settled::Applied { state }
-}
-
-/// As much of a value as a message can bear.
-pub(super) fn shown(value: impl Debug) -> String {
-    const MOST: usize = 1_500;
-    let mut text = format!("{value:?}");
-    if text.len() > MOST {
-        text.truncate(text.floor_char_boundary(MOST));
-        text.push('…');
-    }
-    text
-}
-
-/// Fails with the clause unless both are equal.
-#[track_caller]
-pub(super) fn same<T: PartialEq + Debug>(clause: &str, what: impl Display, seen: T, expected: T) {
-    if seen != expected {
-        broken(format_args!("clause {clause}: {what}: expected {}, saw {}", shown(expected), shown(seen)));
-    }
-}
-
-/// Fails, and shows the calls so far.
-#[track_caller]
-pub(super) fn broken(message: impl Display) -> ! {
-    panic!("{message}{}", operations::so_far())
-}
-
-/// Fails with the clause unless `holds`; `what` says what should.
-#[track_caller]
-pub(super) fn holds(clause: &str, what: impl Display, holds: bool, seen: impl Debug) {
-    if !holds {
-        broken(format_args!("clause {clause}: expected {what}, saw {}", shown(seen)));
-    }
-}
-
-#[track_caller]
-pub(super) fn answer<T>(call: &str, result: Result<T, StoreError>) -> T {
-    match result {
-        Ok(reply) => reply,
-        Err(error) => broken(format_args!("clauses F-2, F-3: {call}: expected an answer, saw {error}")),
-    }
 }
 
 /// What the ids that checks make up begin with; the rest is their number.

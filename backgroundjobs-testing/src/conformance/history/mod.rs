@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use self::account::Account;
 use super::Capability;
 use super::context::{Context, KIND, LEASE, QUEUE, With, answer, at, broken, holds, lease_of, secs, unique};
+use super::operations;
 use crate::explore::Seeds;
 use crate::step_aside::step_aside;
 
@@ -232,12 +233,18 @@ async fn judge(cx: &Context, account: &Mutex<Account>) {
     let records: BTreeMap<JobId, JobRecord> = records.map(|record| (record.id, record)).collect();
     let account = account.lock();
     let faults = account.faults(&records);
-    holds(
-        "C-1, S-1, V-1",
-        "every job to end once, and every run to be explained",
-        faults.is_empty(),
-        &faults,
-    );
+    if !faults.is_empty() {
+        let about: Vec<JobId> = faults.iter().map(|(id, _)| *id).take(1).collect();
+        cx.operations().are_about(&about);
+        let told: Vec<_> =
+            faults.iter().take(5).map(|(id, fault)| format!("job {} {fault}", operations::id(*id))).collect();
+        broken(format_args!(
+            "clauses C-1, S-1, V-1: expected every job to end once and every run of it to be explained, saw {} that \
+             cannot be: {}",
+            faults.len(),
+            told.join("; ")
+        ));
+    }
     let missing = account.missing();
     holds("V-1, S-3", "a history that shows something", missing.is_empty(), ("it has not met", &missing));
     let succeeded = records.values().filter(|record| record.state == JobState::Succeeded).count();
