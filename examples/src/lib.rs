@@ -4,6 +4,8 @@
 //! A block is a whole program and is run. It must not take long: delays in it are zero, or it is stopped
 //! early. The one that waits is the README's, three seconds, because it is the first example itself.
 
+pub mod guide_store;
+
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
@@ -53,6 +55,10 @@ mod testing {}
 mod conformance {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/writing-a-store.md")]
+mod writing_a_store {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/coming-from-dotnet.md")]
 mod coming_from_dotnet {}
 
@@ -74,6 +80,22 @@ mod tests {
     fn the_readme_shows_the_first_example_as_it_is() {
         let block = README.split("```rust\n").nth(1).and_then(|rest| rest.split("```\n").next());
         assert_eq!(block, Some(include_str!("bin/register_user.rs")));
+    }
+
+    #[test]
+    fn the_guide_to_stores_shows_its_store_as_it_is() {
+        let guide = include_str!("../../docs/writing-a-store.md");
+        for (name, file) in [
+            ("rows", include_str!("guide_store/rows.rs")),
+            ("steps", include_str!("guide_store/steps.rs")),
+            ("keys", include_str!("guide_store/keys.rs")),
+            ("store", include_str!("guide_store/store.rs")),
+        ] {
+            // A block is a program of its own, which finds the others' items in this library.
+            let block =
+                format!("```rust\n{}```\n", file.replace("crate::guide_store", "examples::guide_store"));
+            assert!(guide.contains(&block), "the guide shows another guide_store/{name}.rs");
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ use crate::{JobId, JobRecord};
 ///   [`Closed`](StoreErrorKind::Closed) and never hang.
 /// - **F-8 Order of locks.** Concurrent calls on overlapping jobs or keys must not fail by deadlock: a store
 ///   takes its locks in one order, or repeats the call itself.
+/// - **F-9 Declared.** The profile, and whether there are a hub, wakes of other processes, inspect and control, are
+///   the same for the life of a store, closed or not, and for every handle on the same data.
 ///
 /// # Time
 ///
@@ -97,8 +99,8 @@ use crate::{JobId, JobRecord};
 /// [`JobSummary::from_record`] what is handed out of one, [`Outcome::settles_to`] and
 /// [`recovered_state`](crate::recovered_state) the state that follows,
 /// [`MAX_ERRORS_PER_JOB`](crate::limits::MAX_ERRORS_PER_JOB) how many failures are kept. The methods are async
-/// through the [`async_trait`](crate::async_trait) macro. The example `custom_store` is a whole store in one
-/// file.
+/// through the [`async_trait`](crate::async_trait) macro. `docs/writing-a-store.md` writes a store step by step;
+/// the example `custom_store` is a whole one in one file.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a store of jobs: it lacks `impl JobStore`",
     label = "does not implement `JobStore`",

@@ -1,8 +1,8 @@
 //! The one list of all checks; the table, the tests and the names come from it.
 
 use super::{
-    Capability, Check, cancel, claim, control, data, failures, handles, insert, inspect, keys, lease,
-    lifecycle, next_due, own, prune, race, recover, repeat, requeue, settle, time,
+    Capability, Check, cancel, claim, control, data, dropped, failures, handles, history, insert, inspect,
+    keys, lease, lifecycle, model, next_due, own, prune, race, recover, repeat, requeue, settle, time,
 };
 
 /// Hands every check to the macro that is named: `theme { name [clauses] [needs]; … } …`.
@@ -12,11 +12,13 @@ macro_rules! each_conformance_check {
     ($($then:tt)+) => {
         $($then)+! {
             lifecycle {
-                the_profile_makes_sense ["W-1"] [];
+                the_profile_makes_sense ["W-1" "F-9"] [];
+                what_is_declared_stays ["F-9"] [];
                 preparing_again_is_harmless ["L-1"] [];
                 a_closed_store_refuses ["F-7" "L-2"] [];
                 a_closed_store_shows_nothing ["F-7"] [Inspect];
                 a_closed_store_obeys_no_operator ["F-7"] [Control];
+                a_closed_store_hears_nothing ["F-7"] [RemoteWakes];
                 empty_requests_are_answered ["F-2"] [];
                 unknown_ids_are_answered ["F-3"] [];
             }
@@ -145,7 +147,24 @@ macro_rules! each_conformance_check {
                 a_job_is_recovered_once ["V-2"] [];
                 one_claim_has_one_end ["S-1"] [];
                 a_cancel_is_never_lost ["X-1" "X-3"] [];
-                a_dropped_call_is_whole_or_nothing ["F-1" "I-2"] [];
+            }
+            dropped {
+                an_insert_is_whole_or_nothing ["F-1" "I-2"] [];
+                a_claim_is_whole_or_nothing ["F-1" "C-5"] [];
+                a_settle_is_whole_or_nothing ["F-1" "S-1"] [];
+                a_recover_is_whole_or_nothing ["F-1" "V-1"] [];
+                a_cancel_is_whole_or_nothing ["F-1"] [];
+                a_prune_is_whole_or_nothing ["F-1" "P-1"] [];
+                an_operators_call_is_whole_or_nothing ["F-1" "O-4"] [Control];
+            }
+            model {
+                random_calls_are_answered_alike
+                    ["I-1" "I-2" "I-3" "I-4" "I-5" "C-1" "C-2" "C-3" "C-4" "C-5" "C-6" "C-7" "C-9" "R-1" "R-2"
+                     "S-1" "S-2" "S-3" "S-4" "S-5" "S-6" "V-1" "V-2" "V-3" "V-5" "X-1" "X-2" "X-3" "U-1" "U-2"
+                     "U-3" "U-4" "G-1" "P-1" "P-3" "P-4"] [];
+            }
+            history {
+                every_run_is_explained ["C-1" "C-5" "S-1" "V-1" "V-2" "I-2"] [];
             }
             inspect {
                 counts_match_the_listing ["N-1" "N-2" "N-3"] [Inspect];
@@ -155,7 +174,10 @@ macro_rules! each_conformance_check {
             }
             handles {
                 see_each_other ["F-6"] [SecondHandle];
+                declare_the_same ["F-9"] [SecondHandle];
+                declare_the_same_when_opened_again ["F-9"] [Reopen];
                 share_a_hub ["W-1"] [SecondHandle];
+                give_up_a_wait_for_a_wake ["W-3"] [RemoteWakes];
                 claim_each_job_once ["C-1" "F-6"] [SecondHandle];
                 keep_everything ["L-3"] [Reopen];
             }

@@ -1,6 +1,5 @@
 //! What checks are written with: made-up instants, ids and jobs, and calls that fail with a clause's number.
 
-use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -11,13 +10,14 @@ use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimId, ClaimJobs, ClaimedJob, ClaimedJobs, ClaimedQueue, Failure,
     FailureKind, InsertJobs, Inserted, JobId, JobRecord, JobState, JobStore, KeyHold, Kind, LeaseKey,
     LeaseStatus, NewJob, Outcome, Payload, PruneJobs, PrunedJobs, QueueDemand, QueueName, RecoverJobs,
-    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, StoreError, Timestamp, UniqueKey,
-    WorkerId,
+    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, Timestamp, UniqueKey, WorkerId,
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use super::{FreshStore, OwnClock, StoreUnderTest};
+pub(super) use super::expect::{answer, broken, holds, same, shown};
+use super::operations::{Operations, Watched};
+use super::{Capability, FreshStore, OwnClock, StoreUnderTest};
 
 /// The queue of a job that a check says nothing else about.
 pub(super) const QUEUE: &str = "work";
@@ -75,34 +75,18 @@ pub(super) const fn applied(state: JobState) -> Settled {
     Settled::Applied { state }
 }
 
-/// As much of a value as a message can bear.
-fn shown(value: impl Debug) -> String {
-    const MOST: usize = 1_500;
-    let mut text = format!("{value:?}");
-    if text.len() > MOST {
-        text.truncate(text.floor_char_boundary(MOST));
-        text.push('…');
-    }
-    text
+/// What the ids that checks make up begin with; the rest is their number.
+const IDS: u128 = 0x01b8_7a33_7c00_7000_8000_0000_0000_0000;
+
+/// The id of this number, made up by a check, of the shape of UUIDs of version 7.
+pub(super) fn id_of(number: u64) -> Uuid {
+    Uuid::from_u128(IDS + u128::from(number))
 }
 
-/// Fails with the clause unless both are equal.
-#[track_caller]
-pub(super) fn same<T: PartialEq + Debug>(clause: &str, what: impl Display, seen: T, expected: T) {
-    if seen != expected {
-        panic!("clause {clause}: {what}: expected {}, saw {}", shown(expected), shown(seen));
-    }
-}
-
-/// Fails with the clause unless `holds`; `what` says what should.
-#[track_caller]
-pub(super) fn holds(clause: &str, what: impl Display, holds: bool, seen: impl Debug) {
-    assert!(holds, "clause {clause}: expected {what}, saw {}", shown(seen));
-}
-
-#[track_caller]
-pub(super) fn answer<T>(call: &str, result: Result<T, StoreError>) -> T {
-    result.unwrap_or_else(|error| panic!("clauses F-2, F-3: {call}: expected an answer, saw {error}"))
+/// The number of an id that a check made up.
+pub(super) fn number_of(id: Uuid) -> Option<u64> {
+    const NUMBERS: u128 = 0xffff_ffff;
+    (id.as_u128() & !NUMBERS == IDS).then_some((id.as_u128() & NUMBERS) as u64)
 }
 
 /// Sets fields in passing.
@@ -122,6 +106,7 @@ pub(super) struct Context {
     under_test: Arc<dyn StoreUnderTest>,
     origin: Origin,
     next_id: AtomicU64,
+    operations: Operations,
 }
 
 /// Where the store came from.
@@ -139,8 +124,22 @@ impl Origin {
 }
 
 impl Context {
-    pub(super) fn new(under_test: Arc<dyn StoreUnderTest>, origin: Origin) -> Self {
-        Self { store: origin.fresh().store().clone(), under_test, origin, next_id: AtomicU64::new(1) }
+    pub(super) fn new(under_test: Arc<dyn StoreUnderTest>, origin: Origin, operations: Operations) -> Self {
+        let store = Watched::new(origin.fresh().store().clone(), "", operations.clone());
+        Self { store, under_test, origin, next_id: AtomicU64::new(1), operations }
+    }
+
+    pub(super) fn under_test(&self) -> &dyn StoreUnderTest {
+        &*self.under_test
+    }
+
+    /// Whether the store under check has what it may leave out.
+    pub(super) async fn can(&self, capability: Capability) -> bool {
+        capability.is_of(self.under_test(), self.origin.fresh()).await
+    }
+
+    pub(super) const fn operations(&self) -> &Operations {
+        &self.operations
     }
 
     /// The store, for a task of its own.
@@ -152,6 +151,7 @@ impl Context {
     pub(super) async fn second_handle(&self) -> Arc<dyn JobStore> {
         let other = self.under_test.second_handle(self.origin.fresh()).await;
         let other = other.expect("asked only where there is one");
+        let other = Watched::new(other, "on the second handle: ", self.operations.clone());
         answer("prepare", other.prepare().await);
         other
     }
@@ -159,7 +159,8 @@ impl Context {
     /// The store, opened again.
     pub(super) async fn reopen(&self) -> Arc<dyn JobStore> {
         let store = self.under_test.reopen(self.origin.fresh()).await;
-        store.expect("asked only where it lasts")
+        let store = store.expect("asked only where it lasts");
+        Watched::new(store, "opened again: ", self.operations.clone())
     }
 
     /// Sets the store's own clock.
@@ -174,10 +175,10 @@ impl Context {
         &*self.store
     }
 
-    /// Ids that grow, of the shape of UUIDs of version 7.
+    /// Ids that grow.
     fn uuid(&self) -> Uuid {
         let count = self.next_id.fetch_add(1, Ordering::Relaxed);
-        Uuid::from_u128(0x01b8_7a33_7c00_7000_8000_0000_0000_0000 + u128::from(count))
+        id_of(count)
     }
 
     pub(super) fn job_id(&self) -> JobId {
@@ -352,8 +353,9 @@ impl Context {
     /// A job's record, after checking what holds for every record.
     pub(super) async fn get(&self, id: JobId) -> JobRecord {
         let found = self.find(id).await;
-        let record =
-            found.unwrap_or_else(|| panic!("clause G-1: expected job {id} to be there, saw nothing"));
+        let Some(record) = found else {
+            broken(format_args!("clause G-1: expected job {id} to be there, saw nothing"))
+        };
         same("G-1", "id of the record", record.id, id);
         let leased = record.lease.is_some() == (record.state == JobState::Running);
         holds("S-1", "a lease while it runs and only then", leased, &record);
@@ -392,10 +394,10 @@ impl Context {
         let gate = Arc::new(Barrier::new(racers));
         let start = |number| {
             let (gate, run) = (gate.clone(), racer(number, self.store.clone()));
-            tokio::spawn(async move {
+            tokio::spawn(self.operations.clone().within(async move {
                 gate.wait().await;
                 run.await
-            })
+            }))
         };
         let tasks: Vec<_> = (0..racers).map(start).collect();
         let mut results = Vec::with_capacity(racers);

@@ -1,12 +1,16 @@
 //! Several handles on the same data, and a handle that is opened again.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use backgroundjobs_core::{
     ClaimJobs, InsertJobs, Inserted, JobState, JobStore, KeyHold, Outcome, SettleJobs, Settled, Settlement,
 };
 
 use super::context::{Context, KIND, QUEUE, answer, applied, at, holds, lease_of, queue, retry, same, secs};
+use super::lifecycle::declared;
 
 /// What one handle does, another sees at once.
 pub(super) async fn see_each_other(cx: &Context) {
@@ -33,6 +37,38 @@ pub(super) async fn see_each_other(cx: &Context) {
     let late = SettleJobs::new(at(3), vec![Settlement { lease, outcome: retry(secs(1)) }]);
     let reply = answer("settle", other.settle(&late).await);
     same("F-6", "a settle that the other handle has made", reply.jobs, vec![applied(JobState::Succeeded)]);
+}
+
+/// They have the same to offer.
+pub(super) async fn declare_the_same(cx: &Context) {
+    let other = cx.second_handle().await;
+    same("F-9", "what a second handle declares", declared(&*other), declared(cx.store()));
+}
+
+/// What was opened again has the same to offer.
+pub(super) async fn declare_the_same_when_opened_again(cx: &Context) {
+    let before = declared(cx.store());
+    answer("close", cx.store().close().await);
+    let again = cx.reopen().await;
+    answer("prepare", again.prepare().await);
+    same("F-9", "what it declares when opened again", declared(&*again), before);
+}
+
+/// A wait for a wake that is dropped, at any point, leaves no trace: the next one waits as well.
+pub(super) async fn give_up_a_wait_for_a_wake(cx: &Context) {
+    let wakes = cx.store().remote_wakes().expect("the check asks for a store that can");
+    for polls in 0..3 {
+        // It is not woken here, so it is polled without being asked for.
+        let mut wait = pin!(wakes.next_wake());
+        for _ in 0..polls {
+            if let Poll::Ready(heard) = poll_fn(|task| Poll::Ready(wait.as_mut().poll(task))).await {
+                answer("next_wake", heard);
+                break;
+            }
+        }
+    }
+    let id = cx.put(at(0), cx.job()).await;
+    same("W-3", "the job handed out after waits were given up", cx.take_one(at(0)).await.id, id);
 }
 
 /// They share a hub, so that a wake of one reaches the workers of all.

@@ -1,10 +1,14 @@
 //! What a store says of itself, opening it, closing it, and asking it for nothing.
 
+use std::fmt::Debug;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    CancelJobs, CountJobs, InsertJobs, JobFilter, LeaseKey, ListJobs, Outcome, PruneJobs, RecoverJobs,
-    RenewLeases, Retention, SettleJobs, Settlement, StoreError, StoreErrorKind,
+    CancelJobs, CountJobs, InsertJobs, JobFilter, JobStore, LeaseKey, ListJobs, Outcome, PruneJobs,
+    RecoverJobs, RenewLeases, Retention, SettleJobs, Settlement, StoreError, StoreErrorKind,
 };
 
 use super::context::{BACKOFF, Context, KIND, LEASE, QUEUE, at, holds, queue, same};
@@ -18,7 +22,27 @@ pub(super) async fn the_profile_makes_sense(cx: &Context) {
     let busy = profile.poll_interval == Some(Duration::ZERO);
     holds("profile", "a poll interval longer than nothing", !busy, profile);
     cx.running(at(0)).await;
-    same("profile", "the profile later on", cx.store().profile(), profile);
+    same("F-9", "the profile later on", cx.store().profile(), profile);
+}
+
+/// What a store says that it has.
+pub(super) fn declared(store: &dyn JobStore) -> impl PartialEq + Debug + use<> {
+    let has = [
+        ("hub", store.local_hub().is_some()),
+        ("remote wakes", store.remote_wakes().is_some()),
+        ("inspect", store.inspect().is_some()),
+        ("control", store.control().is_some()),
+    ];
+    (store.profile(), has)
+}
+
+/// A store has later, and closed, what it said in the beginning that it has.
+pub(super) async fn what_is_declared_stays(cx: &Context) {
+    let before = declared(cx.store());
+    cx.running(at(0)).await;
+    same("F-9", "what is declared once a job ran", &declared(cx.store()), &before);
+    close(cx).await;
+    same("F-9", "what is declared once it is closed", &declared(cx.store()), &before);
 }
 
 /// Preparing again, and by several at once, changes nothing: what another process runs, runs on.
@@ -55,7 +79,7 @@ pub(super) async fn a_closed_store_refuses(cx: &Context) {
     refused("prepare", store.prepare().await);
 }
 
-/// A closed store answers no question about many jobs. (One that hangs makes the check hang.)
+/// A closed store answers no question about many jobs.
 pub(super) async fn a_closed_store_shows_nothing(cx: &Context) {
     cx.put(at(0), cx.job()).await;
     let inspect = cx.store().inspect().expect("the check asks for a store that can");
@@ -65,7 +89,7 @@ pub(super) async fn a_closed_store_shows_nothing(cx: &Context) {
     refused("queues", inspect.queues(at(1)).await);
 }
 
-/// A closed store does nothing that an operator asks. (One that hangs makes the check hang.)
+/// A closed store does nothing that an operator asks.
 pub(super) async fn a_closed_store_obeys_no_operator(cx: &Context) {
     let over = cx.ended(at(0), Outcome::Complete).await;
     let control = super::control::control(cx);
@@ -74,6 +98,25 @@ pub(super) async fn a_closed_store_obeys_no_operator(cx: &Context) {
     refused("delete", control.delete(at(1), &[over]).await);
     refused("pause", control.pause(at(1), &queue(QUEUE)).await);
     refused("resume", control.resume(at(1), &queue(QUEUE)).await);
+}
+
+/// A closed store hears nothing of other processes, and a wait that it was closed under ends.
+pub(super) async fn a_closed_store_hears_nothing(cx: &Context) {
+    let wakes = cx.store().remote_wakes().expect("the check asks for a store that can");
+    let mut wait = pin!(wakes.next_wake());
+    let early = poll_fn(|task| Poll::Ready(wait.as_mut().poll(task))).await;
+    close(cx).await;
+    if early.is_pending() {
+        let ended = wait.await;
+        let closed = ended.as_ref().err().is_none_or(|error| error.kind() == StoreErrorKind::Closed);
+        holds(
+            "F-7",
+            "a wait that a store was closed under to end, or to be refused as Closed",
+            closed,
+            &ended,
+        );
+    }
+    refused("next_wake", wakes.next_wake().await);
 }
 
 async fn close(cx: &Context) {

@@ -21,7 +21,8 @@
 //! backgroundjobs_testing::store_conformance!(Mine);
 //! ```
 //!
-//! `docs/conformance.md` has each clause with its checks, and the bugs that they were seen to find.
+//! `docs/writing-a-store.md` leads from an empty file to a store that passes; `docs/conformance.md` has each clause
+//! with its checks, and the bugs that they were seen to find.
 //!
 //! The checks run on the caller's time, so a fresh store must answer [`TimeSource::Given`] in its profile, whatever
 //! it does in production; what a store on a time of its own must do is checked where its clock can be set. A check
@@ -35,15 +36,21 @@ mod claim;
 mod context;
 mod control;
 mod data;
+mod dropped;
+mod expect;
 mod failures;
 mod handles;
+mod history;
 mod insert;
 mod inspect;
 mod keys;
 mod lease;
 mod lifecycle;
+mod model;
 mod next_due;
+mod operations;
 mod own;
+mod patience;
 mod prune;
 mod race;
 mod recover;
@@ -65,7 +72,8 @@ pub use catalogue::CHECKS;
 pub use report::{CheckResult, ConformanceReport, run_all};
 pub use under_test::{FreshStore, OwnClock, StoreUnderTest};
 
-use context::{Context, Origin};
+use context::{Context, Origin, broken};
+use operations::Operations;
 
 /// What a store, or what is known of it for its checks, may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +83,8 @@ pub enum Capability {
     Inspect,
     /// [`control`](backgroundjobs_core::JobStore::control).
     Control,
+    /// [`remote_wakes`](backgroundjobs_core::JobStore::remote_wakes).
+    RemoteWakes,
     /// [`StoreUnderTest::second_handle`].
     SecondHandle,
     /// [`StoreUnderTest::reopen`].
@@ -88,8 +98,14 @@ impl Capability {
         match self {
             Self::Inspect => fresh.store().inspect().is_some(),
             Self::Control => fresh.store().control().is_some(),
+            Self::RemoteWakes => fresh.store().remote_wakes().is_some(),
             Self::SecondHandle => under_test.second_handle(fresh).await.is_some(),
-            Self::Reopen => under_test.reopen(fresh).await.is_some(),
+            Self::Reopen => {
+                // Of a store of its own: it is opened again only once it is closed.
+                let closed = under_test.fresh().await;
+                _ = closed.store().close().await;
+                under_test.reopen(&closed).await.is_some()
+            }
             // Else there would be no store to ask.
             Self::OwnClock => true,
         }
@@ -146,8 +162,21 @@ impl Check {
     /// find most on a runtime of several threads.
     ///
     /// # Panics
-    /// When the store breaks a clause; the message names it, and says what was expected and what was seen.
+    /// When the store breaks a clause; the message names it, says what was expected and what was seen, and shows the
+    /// latest calls and their answers.
     pub async fn run(&self, under_test: &Arc<dyn StoreUnderTest>) -> Verdict {
+        let operations = Operations::default();
+        let patience = under_test.patience();
+        let give_up = || {
+            let name = self.name;
+            broken(format_args!("clauses F-2, F-3, F-7: {name}: expected answers, saw none for {patience:?}"))
+        };
+        let run = self.run_watched(under_test, operations.clone());
+        let run = patience::answered_within(patience, &operations, run, give_up);
+        operations.clone().within(run).await
+    }
+
+    async fn run_watched(&self, under_test: &Arc<dyn StoreUnderTest>, operations: Operations) -> Verdict {
         let own = self.needs.contains(&Capability::OwnClock);
         let origin = if own {
             let Some(own) = under_test.own_clock().await else {
@@ -165,10 +194,11 @@ impl Check {
                 return Verdict::Skipped(*need);
             }
         }
-        if let Err(error) = store.prepare().await {
-            panic!("clause L-1: prepare of a fresh store: {error}");
+        let context = Context::new(under_test.clone(), origin, operations);
+        if let Err(error) = context.store().prepare().await {
+            broken(format_args!("clause L-1: prepare of a fresh store: {error}"));
         }
-        (self.body)(Context::new(under_test.clone(), origin)).await;
+        (self.body)(context).await;
         Verdict::Passed
     }
 }

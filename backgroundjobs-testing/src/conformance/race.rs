@@ -1,13 +1,10 @@
 //! Calls made at once.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Waker;
 
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimedJobs, InsertJobs, Inserted, InsertedJobs, JobId, JobState, JobStore,
-    KeyHold, Outcome, RecoverJobs, RenewLeases, SettleJobs, Settled, Settlement, StoreError,
+    CancelJobs, CancelStatus, ClaimedJobs, InsertJobs, Inserted, InsertedJobs, JobState, JobStore, KeyHold,
+    Outcome, RecoverJobs, RenewLeases, SettleJobs, Settled, Settlement, StoreError,
 };
 
 use super::context::{BACKOFF, Context, KIND, QUEUE, answer, at, holds, lease_of, same, secs};
@@ -211,28 +208,4 @@ pub(super) async fn a_cancel_is_never_lost(cx: &Context) {
         holds("X-3", "a cancel that was taken", heard, cancel);
         same("X-1", "state after a cancel beside a retry", cx.state(job.id).await, JobState::Cancelled);
     }
-}
-
-/// An insert dropped after any number of steps has stored all of its jobs or none.
-pub(super) async fn a_dropped_call_is_whole_or_nothing(cx: &Context) {
-    for steps in 0..6 {
-        let jobs: Vec<_> = (0..20).map(|_| cx.job()).collect();
-        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
-        let request = InsertJobs::new(at(0), jobs);
-        {
-            let mut call = pin!(cx.store().insert(&request));
-            let mut task = std::task::Context::from_waker(Waker::noop());
-            for _ in 0..steps {
-                if call.as_mut().poll(&mut task).is_ready() {
-                    break;
-                }
-            }
-        }
-        let left = cx.left(&ids).await.len();
-        holds("F-1", format!("all 20 jobs or none after {steps} steps"), left == 0 || left == 20, left);
-        cx.insert(at(0), request.jobs).await;
-        same("I-2", "jobs stored once the call was repeated", cx.left(&ids).await, ids);
-    }
-    let due = cx.take(at(0), 999).await.jobs.len();
-    same("F-1", "jobs to be claimed of 6 dropped and repeated calls", due, 120);
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::operations::HEADING;
 use super::{CHECKS, Check, StoreUnderTest, Verdict};
 use crate::caught::caught;
 
-/// What came of every check of a store. Written out it is a table in markdown.
+/// What came of every check of a store. Written out it is a table in markdown, with the calls of each failure below.
 #[derive(Clone, Debug)]
 #[must_use = "a report says which clauses the store breaks"]
 #[non_exhaustive]
@@ -114,9 +115,14 @@ impl fmt::Display for ConformanceReport {
             let (outcome, detail) = words(outcome);
             let detail = detail.map_or_else(String::new, |text| {
                 // A cell is one line, and a bar would end it.
-                format!(": {}", text.replace('\n', " ").replace('|', "\\|"))
+                let summary = text.split(HEADING).next().unwrap_or_default();
+                format!(": {}", summary.replace('\n', " ").replace('|', "\\|"))
             });
             writeln!(f, "| `{}` | {} | {outcome}{detail} |", check.name(), check.clauses().join(", "))?;
+        }
+        for CheckResult { check, outcome } in self.failed() {
+            let message = outcome.as_ref().err().map_or("", String::as_str);
+            writeln!(f, "\n`{}` failed:\n\n```text\n{message}\n```", check.name())?;
         }
         Ok(())
     }

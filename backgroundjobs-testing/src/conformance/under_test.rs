@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{JobStore, Timestamp};
@@ -16,13 +17,13 @@ pub trait StoreUnderTest: Send + Sync {
     async fn fresh(&self) -> FreshStore;
 
     /// Another handle on the same data, as another part of the program or another process has; `None` where
-    /// there can be only one.
+    /// there can be only one. It need not be prepared. The checks also ask for one to see whether there is any.
     async fn second_handle(&self, _fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
         None
     }
 
     /// A handle on the same data after the fresh store was closed, as a program has after its next start; `None`
-    /// for a store that does not last.
+    /// for a store that does not last. It need not be prepared.
     async fn reopen(&self, _fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
         None
     }
@@ -30,6 +31,13 @@ pub trait StoreUnderTest: Send + Sync {
     /// A store on a time of its own that the checks can set; `None` where there is none, or it cannot be set.
     async fn own_clock(&self) -> Option<OwnClock> {
         None
+    }
+
+    /// How long a check waits, in real time, for a store that answers no call any more; 60 s unless said otherwise.
+    /// A store that blocks its thread cannot be given up; give it a test runtime of several threads, and look at
+    /// the thread's stack.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 
 pub use self::crash::{CrashReport, crash_everywhere, crash_everywhere_with};
 pub use self::seeds::Seeds;
+pub(crate) use self::seeds::VARIABLE as SEEDS;
 use crate::caught::caught;
 use crate::scheduler::Event;
 use crate::{TestKit, TestKitBuilder};

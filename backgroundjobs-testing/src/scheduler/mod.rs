@@ -7,7 +7,7 @@ mod grant;
 mod guards;
 mod hooks;
 mod inhibitor;
-mod real_time;
+pub(crate) mod real_time;
 mod report;
 mod run;
 mod shared;

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 const TICK: Duration = Duration::from_millis(20);
 
 /// The number of whole ticks that last at least as long as `duration`.
-pub(super) fn ticks(duration: Duration) -> u64 {
+pub(crate) fn ticks(duration: Duration) -> u64 {
     // One more, since the first may be half over when the wait begins.
     u64::try_from(duration.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX - 1).saturating_add(1)
 }
@@ -26,7 +26,7 @@ pub(super) fn duration(ticks: u64) -> Duration {
 
 /// Ticks while the scheduler is at work; its thread starts with the first work and ends when this is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Ticker {
+pub(crate) struct Ticker {
     shared: Arc<Shared>,
 }
 
@@ -48,12 +48,12 @@ enum Mode {
 
 impl Ticker {
     /// The ticks so far.
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.shared.ticks.load(Ordering::SeqCst)
     }
 
     /// Begins to tick. `on_tick` is that of the first call; the thread keeps it.
-    pub(super) fn start(&self, on_tick: impl FnOnce() -> Box<dyn Fn(u64) + Send>) {
+    pub(crate) fn start(&self, on_tick: impl FnOnce() -> Box<dyn Fn(u64) + Send>) {
         let before = std::mem::replace(&mut *self.shared.mode.lock(), Mode::Ticking);
         match before {
             Mode::Unstarted => run(self.shared.clone(), on_tick()),

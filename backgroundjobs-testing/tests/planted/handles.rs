@@ -23,12 +23,20 @@ impl PlantedStore {
             _ => self.table.clone(),
         };
         let hub = if self.mutant == Mutant::HandlesHaveHubs { WakeHub::new() } else { self.hub.clone() };
-        Self { table, hub, closed: AtomicBool::new(false), ..Self::new(self.mutant) }
+        Self {
+            table,
+            hub,
+            closed: AtomicBool::new(false),
+            inserts_in_flight: self.inserts_in_flight.clone(),
+            wakes: self.wakes.clone(),
+            is_first: false,
+            ..Self::new(self.mutant)
+        }
     }
 
     /// The data, opened again.
     pub(crate) fn reopened(&self) -> Self {
-        let again = self.second_handle();
+        let again = Self { is_first: true, is_reopened: true, ..self.second_handle() };
         let mut table = again.table.lock();
         match self.mutant {
             Mutant::ReopenReleases => {

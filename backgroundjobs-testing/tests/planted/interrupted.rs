@@ -1,10 +1,11 @@
 //! What mutants do in several steps, and others can come in between.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, InsertJobs, Inserted, JobId, JobState, SettleJobs, SettledJobs, StoreError,
-    StoreErrorKind, StoreOperation,
+    CancelJobs, CancelStatus, ClaimJobs, Failure, InsertJobs, Inserted, JobId, JobRecord, JobState,
+    PruneJobs, RecoverJobs, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
 };
 
 use super::{Mutant, PlantedStore};
@@ -80,5 +81,122 @@ impl PlantedStore {
             state.map_or(CancelStatus::Unknown, |state| table.cancel_as_seen(request.now, *id, state))
         };
         Ok(request.ids.iter().zip(seen).map(cancel).collect())
+    }
+
+    /// Forgets what it has stored where another insert came in between.
+    pub(super) async fn insert_alone(&self, request: &InsertJobs) -> Result<Vec<Inserted>, StoreError> {
+        self.step_aside().await;
+        let is_alone = self.inserts_in_flight.load(Ordering::SeqCst) == 1;
+        let mut table = self.open(StoreOperation::Insert)?;
+        let before = table.clone();
+        let answers = table.insert(request)?;
+        if !is_alone {
+            *table = before;
+        }
+        Ok(answers)
+    }
+
+    pub(super) async fn hand_out_one_by_one(&self, request: &ClaimJobs) -> Result<(), StoreError> {
+        let due = self.open_at(StoreOperation::Claim, request.now)?.due(request);
+        for (queue, ids) in due.into_iter().enumerate().filter(|_| !request.repeated) {
+            for id in ids {
+                let mut alone = vec![Vec::new(); request.queues.len()];
+                alone[queue].push(id);
+                self.open(StoreOperation::Claim)?.hand_out(request, alone);
+                self.step_aside().await;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn mark_then_hand_out(&self, request: &ClaimJobs) -> Result<(), StoreError> {
+        let due = self.open_at(StoreOperation::Claim, request.now)?.due(request);
+        let mark = |state: JobState| -> Result<(), StoreError> {
+            let mut table = self.open(StoreOperation::Claim)?;
+            for id in due.iter().flatten() {
+                table.jobs.get_mut(id).expect("it was due").state = state;
+            }
+            Ok(())
+        };
+        mark(JobState::Running)?;
+        self.step_aside().await;
+        mark(JobState::Waiting)
+    }
+
+    pub(super) async fn record_then_settle(&self, request: &SettleJobs) -> Result<(), StoreError> {
+        let each = |change: &dyn Fn(&mut JobRecord, Failure)| -> Result<(), StoreError> {
+            let mut table = self.open(StoreOperation::Settle)?;
+            for end in request.outcomes.iter().filter(|end| end.outcome.failure().is_some()) {
+                if table.runs(end.lease, false) {
+                    let failure = end.outcome.failure().expect("it has one").clone();
+                    change(table.jobs.get_mut(&end.lease.id).expect("it runs"), failure);
+                }
+            }
+            Ok(())
+        };
+        each(&|job, failure| super::settle::record(self.mutant, job, request.now, failure))?;
+        self.step_aside().await;
+        each(&|job, _| _ = job.failures.pop())
+    }
+
+    pub(super) async fn count_then_recover(&self, request: &RecoverJobs) -> Result<(), StoreError> {
+        let lost = self.open_at(StoreOperation::Recover, request.now)?.lost(request);
+        let count = |by: i32| -> Result<(), StoreError> {
+            let mut table = self.open(StoreOperation::Recover)?;
+            for id in &lost {
+                let job = table.jobs.get_mut(id).expect("it was lost");
+                job.crashes = job.crashes.saturating_add_signed(by as i16);
+            }
+            Ok(())
+        };
+        count(1)?;
+        self.step_aside().await;
+        count(-1)
+    }
+
+    pub(super) async fn cancel_then_drop_keys(
+        &self,
+        request: &CancelJobs,
+    ) -> Result<Vec<CancelStatus>, StoreError> {
+        let keys = self.open_at(StoreOperation::Cancel, request.now)?.keys.clone();
+        let reply = {
+            let mut table = self.open(StoreOperation::Cancel)?;
+            let reply = request.ids.iter().map(|id| table.cancel(request.now, *id)).collect();
+            table.keys.clone_from(&keys);
+            reply
+        };
+        self.step_aside().await;
+        let mut table = self.open(StoreOperation::Cancel)?;
+        for id in &request.ids {
+            if table.jobs.get(id).is_some_and(|job| job.state == JobState::Cancelled) {
+                table.drop_key(*id);
+            }
+        }
+        Ok(reply)
+    }
+
+    pub(super) async fn empty_then_prune(&self, request: &PruneJobs) -> Result<(), StoreError> {
+        let ids: Vec<JobId> = {
+            let mut after = self.open_at(StoreOperation::Prune, request.now)?.clone();
+            let before: Vec<_> = after.jobs.keys().copied().collect();
+            after.prune(request);
+            before.into_iter().filter(|id| !after.jobs.contains_key(id)).collect()
+        };
+        for id in &ids {
+            self.open(StoreOperation::Prune)?.jobs.get_mut(id).expect("it is there").failures.clear();
+        }
+        self.step_aside().await;
+        Ok(())
+    }
+
+    pub(super) async fn reset_then_requeue(&self, ids: &[JobId]) -> Result<(), StoreError> {
+        for id in ids {
+            let mut table = self.open(StoreOperation::Requeue)?;
+            if let Some(job) = table.jobs.get_mut(id).filter(|job| job.state.is_final()) {
+                (job.attempts, job.crashes) = (0, 0);
+            }
+        }
+        self.step_aside().await;
+        Ok(())
     }
 }

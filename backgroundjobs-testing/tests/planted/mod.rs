@@ -13,6 +13,7 @@ mod mutants;
 mod operate;
 mod settle;
 mod table;
+mod wakes;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -45,10 +46,15 @@ pub(crate) struct PlantedStore {
     /// Nobody listens to it.
     dead_hub: WakeHub,
     claims_in_flight: AtomicUsize,
+    /// Of all handles.
+    inserts_in_flight: Arc<AtomicUsize>,
     env: Option<Env>,
+    wakes: wakes::Wakes,
+    is_first: bool,
+    is_reopened: bool,
 }
 
-/// Counts a claim in flight for as long as it lives.
+/// Counts a call in flight for as long as it lives.
 struct InFlight<'a>(&'a AtomicUsize);
 
 impl<'a> InFlight<'a> {
@@ -73,7 +79,11 @@ impl PlantedStore {
             hub: WakeHub::new(),
             dead_hub: WakeHub::new(),
             claims_in_flight: AtomicUsize::new(0),
+            inserts_in_flight: Arc::default(),
             env: None,
+            wakes: wakes::Wakes::default(),
+            is_first: true,
+            is_reopened: false,
         }
     }
 
@@ -129,7 +139,9 @@ impl PlantedStore {
 #[async_trait]
 impl JobStore for PlantedStore {
     fn profile(&self) -> StoreProfile {
-        StoreProfile::in_process("planted")
+        let profile = StoreProfile::in_process("planted");
+        let changes = self.mutant == Mutant::ProfileChanges && !self.table.lock().jobs.is_empty();
+        if changes { profile.poll_interval(Duration::from_secs(1)) } else { profile }
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
@@ -147,6 +159,7 @@ impl JobStore for PlantedStore {
 
     async fn close(&self) -> Result<(), StoreError> {
         let before = self.closed.swap(true, Ordering::SeqCst);
+        self.wakes.tell();
         if before && self.mutant == Mutant::CloseOnlyOnce {
             return Err(StoreError::new(StoreOperation::Close, StoreErrorKind::Closed, "it was closed"));
         }
@@ -154,7 +167,9 @@ impl JobStore for PlantedStore {
     }
 
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
+        let _in_flight = InFlight::enter(&self.inserts_in_flight);
         let jobs = match self.mutant {
+            Mutant::InsertForgetsBesideOthers => self.insert_alone(request).await?,
             Mutant::InsertLooksThenStores | Mutant::InsertLooksForIdsOnce => {
                 self.look_then_insert(request).await?
             }
@@ -171,6 +186,11 @@ impl JobStore for PlantedStore {
             let due = self.open_at(StoreOperation::Claim, request.now)?.due(request);
             self.step_aside().await;
             return Ok(self.open(StoreOperation::Claim)?.hand_out(request, due));
+        }
+        match self.mutant {
+            Mutant::ClaimHandsOutOneByOne => self.hand_out_one_by_one(request).await?,
+            Mutant::ClaimMarksFirst => self.mark_then_hand_out(request).await?,
+            _ => {}
         }
         let reply = self.open_at(StoreOperation::Claim, request.now)?.claim(request);
         if self.mutant == Mutant::WakeLost || self.env.is_some() {
@@ -197,6 +217,9 @@ impl JobStore for PlantedStore {
         if self.mutant == Mutant::SettleLooksThenUpdates {
             return self.look_then_settle(request).await;
         }
+        if self.mutant == Mutant::SettleRecordsFirst {
+            self.record_then_settle(request).await?;
+        }
         let mut table = self.open_at(StoreOperation::Settle, request.now)?;
         let mut jobs = Vec::new();
         for end in &request.outcomes {
@@ -212,6 +235,9 @@ impl JobStore for PlantedStore {
             self.step_aside().await;
             return Ok(self.open(StoreOperation::Recover)?.take_back(request, &lost));
         }
+        if self.mutant == Mutant::RecoverCountsFirst {
+            self.count_then_recover(request).await?;
+        }
         let mut table = self.open_at(StoreOperation::Recover, request.now)?;
         let lost = table.lost(request);
         Ok(table.take_back(request, &lost))
@@ -220,6 +246,9 @@ impl JobStore for PlantedStore {
     async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
         if self.mutant == Mutant::CancelLooksThenFlags {
             return self.look_then_cancel(request).await;
+        }
+        if self.mutant == Mutant::CancelKeepsKeyFirst {
+            return self.cancel_then_drop_keys(request).await;
         }
         let mut table = self.open_at(StoreOperation::Cancel, request.now)?;
         Ok(request.ids.iter().map(|id| table.cancel(request.now, *id)).collect())
@@ -235,6 +264,9 @@ impl JobStore for PlantedStore {
     }
 
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
+        if self.mutant == Mutant::PruneTakesFailuresFirst {
+            self.empty_then_prune(request).await?;
+        }
         Ok(self.open_at(StoreOperation::Prune, request.now)?.prune(request))
     }
 
@@ -245,14 +277,21 @@ impl JobStore for PlantedStore {
     }
 
     fn remote_wakes(&self) -> Option<&dyn RemoteWakes> {
-        None
+        Some(self)
     }
 
     fn inspect(&self) -> Option<&dyn InspectStore> {
-        Some(self)
+        let is_closed = self.closed.load(Ordering::SeqCst);
+        let has_none = match self.mutant {
+            Mutant::InspectEndsWithClose => is_closed,
+            Mutant::ReopenForgetsInspect => self.is_reopened,
+            _ => false,
+        };
+        (!has_none).then_some(self as &dyn InspectStore)
     }
 
     fn control(&self) -> Option<&dyn ControlStore> {
-        Some(self)
+        let has_none = self.mutant == Mutant::ControlIsTheFirsts && !self.is_first;
+        (!has_none).then_some(self as &dyn ControlStore)
     }
 }

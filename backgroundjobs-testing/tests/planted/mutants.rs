@@ -36,6 +36,20 @@ mutants! {
     ProfileWithoutWake, "W-1", "lifecycle::the_profile_makes_sense";
     /// Opening the store takes every running job for crashed.
     PrepareRecovers, "L-1", "lifecycle::preparing_again_is_harmless";
+    /// Other polls are asked for once a job ran.
+    ProfileChanges, "F-9", "lifecycle::the_profile_makes_sense";
+    /// A closed store has nothing to look at jobs with.
+    InspectEndsWithClose, "F-9", "lifecycle::what_is_declared_stays";
+    /// Only the first handle can be controlled.
+    ControlIsTheFirsts, "F-9", "handles::declare_the_same";
+    /// A store that was opened again cannot look at many jobs.
+    ReopenForgetsInspect, "F-9", "handles::declare_the_same_when_opened_again";
+    /// A closed store goes on to listen for wakes.
+    ClosedStoreListens, "F-7", "lifecycle::a_closed_store_hears_nothing";
+    /// A wait for a wake does not hear that the store is closed.
+    WaitOutlivesClose, "F-7", "lifecycle::a_closed_store_hears_nothing";
+    /// A wait that was given up stands in the way of the next.
+    WaitLeavesItsMark, "W-3", "handles::give_up_a_wait_for_a_wake";
     /// Closing it again is an error.
     CloseOnlyOnce, "L-2", "lifecycle::a_closed_store_refuses";
     /// A closed store works on.
@@ -73,7 +87,23 @@ mutants! {
     /// An insert locks the keys in the order of its batch.
     InsertDeadlocks, "F-8", "race::crossing_batches_do_not_deadlock";
     /// An insert stores one job after the other, and may be dropped in between.
-    InsertStoresOneByOne, "F-1", "race::a_dropped_call_is_whole_or_nothing";
+    InsertStoresOneByOne, "F-1", "dropped::an_insert_is_whole_or_nothing";
+    /// Jobs are handed out one by one, each in a step of its own.
+    ClaimHandsOutOneByOne, "F-1", "dropped::a_claim_is_whole_or_nothing";
+    /// A job is marked Running first, and gets its lease in a second step.
+    ClaimMarksFirst, "F-1", "dropped::a_claim_is_whole_or_nothing";
+    /// A failure is recorded first, and its outcome applied in a second step.
+    SettleRecordsFirst, "F-1", "dropped::a_settle_is_whole_or_nothing";
+    /// A crash is counted first, and the job taken back in a second step.
+    RecoverCountsFirst, "F-1", "dropped::a_recover_is_whole_or_nothing";
+    /// A job is cancelled first, and lets go of its key in a second step.
+    CancelKeepsKeyFirst, "F-1", "dropped::a_cancel_is_whole_or_nothing";
+    /// Failures are deleted first, and their jobs in a second step.
+    PruneTakesFailuresFirst, "F-1", "dropped::a_prune_is_whole_or_nothing";
+    /// The counters are set back first, and the job made to wait in a second step.
+    RequeueResetsFirst, "F-1", "dropped::an_operators_call_is_whole_or_nothing";
+    /// An insert beside another is acknowledged, and forgotten.
+    InsertForgetsBesideOthers, "I-2", "history::every_run_is_explained";
     /// A conflict leaves the jobs before it stored.
     InsertKeepsHalfABatch, "I-3", "insert::other_content_fails_the_batch";
     /// White space around args is lost.

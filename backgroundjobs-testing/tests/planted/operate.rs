@@ -95,6 +95,9 @@ impl InspectStore for PlantedStore {
 #[async_trait]
 impl ControlStore for PlantedStore {
     async fn requeue(&self, now: Timestamp, ids: &[JobId]) -> Result<RequeuedJobs, StoreError> {
+        if self.mutant == Mutant::RequeueResetsFirst {
+            self.reset_then_requeue(ids).await?;
+        }
         let mut table = self.open(StoreOperation::Requeue)?;
         Ok(RequeuedJobs { store_now: now, jobs: ids.iter().map(|id| table.requeue(now, *id)).collect() })
     }
