@@ -84,10 +84,7 @@ impl Engine {
         if place.as_ref().is_none_or(Db::is_broken) {
             self.ensure_open()?;
             *place = None;
-            if let Some(wrong) = schema::wrong_prefix(&self.options.prefix) {
-                let prefix = &self.options.prefix;
-                return Err(Failed::rejected(format!("the table prefix {prefix:?} will not do: {wrong}")));
-            }
+            schema::check_prefix(&self.options.prefix)?;
             let mut db = Db::open(&self.writes_to).await?;
             migrate::bring_up_to_date(&mut db, &self.sql).await?;
             *place = Some(db);

@@ -1,5 +1,7 @@
 //! The tables, version by version.
 
+use crate::error::Failed;
+
 /// The version that this crate works with.
 pub(crate) const VERSION: i64 = 1;
 
@@ -100,8 +102,14 @@ pub(crate) fn set_version(version: i64) -> String {
     )
 }
 
-/// Why a text cannot start table names, if it cannot.
-pub(crate) fn wrong_prefix(prefix: &str) -> Option<&'static str> {
+/// Refuses a text that cannot start table names.
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), Failed> {
+    wrong_prefix(prefix).map_or(Ok(()), |wrong| {
+        Err(Failed::rejected(format!("the table prefix {prefix:?} will not do: {wrong}")))
+    })
+}
+
+fn wrong_prefix(prefix: &str) -> Option<&'static str> {
     const LONGEST: usize = 40;
     let plain = prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     if prefix.is_empty() {

@@ -1,6 +1,7 @@
 //! [`SqliteStore`]: the handle. It checks that it is open, settles what time it is, and leaves the rest to the engine.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,10 +39,16 @@ impl SqliteStore {
         Self::handle_on(Arc::new(Engine::new(file.into())))
     }
 
-    /// The tables that a store makes, as SQL: for who keeps the schema of a database in files of their own.
-    #[must_use]
-    pub fn schema_sql(table_prefix: &str) -> String {
-        schema::text(table_prefix)
+    /// The tables that a store makes, as SQL: for who keeps the schema of a database in files of their own. The prefix is
+    /// [`DEFAULT_TABLE_PREFIX`](crate::DEFAULT_TABLE_PREFIX), or that of
+    /// [`SqliteOptions::table_prefix`]. A file that has these tables is taken as it is.
+    ///
+    /// # Errors
+    /// When the prefix will not do.
+    pub fn schema_sql(table_prefix: &str) -> Result<String, StoreError> {
+        let refused = |failed: Failed| failed.told(StoreOperation::Prepare, Path::new(""));
+        schema::check_prefix(table_prefix).map_err(refused)?;
+        Ok(schema::text(table_prefix))
     }
 
     fn handle_on(engine: Arc<Engine>) -> Self {
