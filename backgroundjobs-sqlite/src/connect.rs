@@ -17,7 +17,7 @@ pub(crate) struct ConnectTo {
 
 impl ConnectTo {
     pub(crate) fn writer(options: &SqliteOptions) -> Self {
-        let connect = base(options).create_if_missing(options.create).synchronous(match options.durability {
+        let connect = base(options).synchronous(match options.durability {
             Durability::PowerLoss => SqliteSynchronous::Full,
             Durability::ProcessCrash => SqliteSynchronous::Normal,
             Durability::Test => SqliteSynchronous::Off,
@@ -27,7 +27,7 @@ impl ConnectTo {
 
     pub(crate) fn reader(options: &SqliteOptions) -> Self {
         // Not opened read-only: a file in WAL mode that nobody has open could then not be read.
-        Self { options: base(options).pragma("query_only", "ON") }
+        Self { options: base(options).create_if_missing(false).pragma("query_only", "ON") }
     }
 
     pub(crate) const fn options(&self) -> &SqliteConnectOptions {
@@ -36,9 +36,8 @@ impl ConnectTo {
 }
 
 fn base(options: &SqliteOptions) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(&options.path)
-        .busy_timeout(options.busy_timeout)
+    let connect = options.connect.clone();
+    connect
         .statement_cache_capacity(PREPARED)
         .pragma("cache_size", CACHE)
         .thread_name(|number| format!("backgroundjobs-sqlite-{number}"))

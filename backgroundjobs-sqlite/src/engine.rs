@@ -44,18 +44,19 @@ pub(crate) type Held<'a> = MappedMutexGuard<'a, Db>;
 
 impl Engine {
     pub(crate) fn new(options: SqliteOptions) -> Self {
+        let path = options.connect.get_filename().to_owned();
         Self {
-            path: options.path.clone(),
             sql: Sql::new(&options.prefix),
             lanes: Lanes::default(),
             group: Group::default(),
-            home: Home::of(&options.path, &options.prefix),
+            home: Home::of(&path, &options.prefix),
             writes_to: ConnectTo::writer(&options),
             reads_from: ConnectTo::reader(&options),
             writer: Mutex::new(None),
             readers: Default::default(),
             next_reader: AtomicUsize::new(0),
             open_handles: AtomicUsize::new(0),
+            path,
             options,
         }
     }

@@ -1,5 +1,7 @@
 //! Bringing a file to this crate's schema: harmless when repeated, and from several processes at once.
 
+use backgroundjobs_core::StoreErrorKind;
+
 use crate::db::{Answer, Args, Db};
 use crate::error::Failed;
 use crate::schema;
@@ -102,19 +104,25 @@ async fn set_mode(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
         }
         match Plain(db).answer(sql, "PRAGMA journal_mode = WAL").await.map_err(Failed::from) {
             Ok(answer) if answer.text()?.is_some_and(|mode| mode.eq_ignore_ascii_case("wal")) => return Ok(()),
-            Ok(answer) => {
-                return Err(Failed::rejected(format!(
-                    "the file stays in journal mode {} where WAL was asked for: SQLite cannot share it on this file \
-                     system; use a local disk",
-                    answer.text()?.unwrap_or("unknown")
-                )));
-            }
+            Ok(answer) => return Err(without_wal(answer.text()?.unwrap_or("unknown"))),
             Err(error) if error.is_busy() => {
                 db.run(&sql.text("BEGIN IMMEDIATE; COMMIT"), Args::new()).await?;
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Err(Failed::Own(StoreErrorKind::Unavailable, "others keep the file from being brought to WAL mode".into()))
+}
+
+fn without_wal(mode: &str) -> Failed {
+    Failed::rejected(match mode {
+        "memory" => "the database is in memory, where no other connection sees it; name a file, or use the store of \
+                     backgroundjobs-memory"
+            .to_owned(),
+        mode => format!(
+            "the file stays in journal mode {mode} where WAL was asked for: SQLite cannot share it on this file system; \
+             use a local disk"
+        ),
+    })
 }
 

@@ -1,9 +1,12 @@
 //! [`SqliteOptions`]: which file, and how it is written; `options.use_sqlite(path)`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use backgroundjobs_core::Options;
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::SqliteStore;
 
@@ -25,10 +28,8 @@ pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    pub(crate) path: PathBuf,
-    pub(crate) create: bool,
+    pub(crate) connect: SqliteConnectOptions,
     pub(crate) prefix: String,
-    pub(crate) busy_timeout: Duration,
     pub(crate) durability: Durability,
 }
 
@@ -50,19 +51,14 @@ impl SqliteOptions {
     /// The file at `path`, which is created if it is not there; its folder is not.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self {
-            path: path.as_ref().to_owned(),
-            create: true,
-            prefix: DEFAULT_TABLE_PREFIX.to_owned(),
-            busy_timeout: DEFAULT_BUSY_TIMEOUT,
-            durability: Durability::default(),
-        }
+        let connect = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        Self::from(connect.busy_timeout(DEFAULT_BUSY_TIMEOUT))
     }
 
     /// Whether the file is created if it is not there; it is, unless told otherwise.
     #[must_use]
-    pub const fn create_if_missing(mut self, create: bool) -> Self {
-        self.create = create;
+    pub fn create_if_missing(mut self, create: bool) -> Self {
+        self.connect = self.connect.create_if_missing(create);
         self
     }
 
@@ -78,8 +74,8 @@ impl SqliteOptions {
     /// How long a call waits for another connection that is writing before it answers an error;
     /// [`DEFAULT_BUSY_TIMEOUT`] unless told otherwise.
     #[must_use]
-    pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
-        self.busy_timeout = timeout;
+    pub fn busy_timeout(mut self, timeout: Duration) -> Self {
+        self.connect = self.connect.busy_timeout(timeout);
         self
     }
 
@@ -129,5 +125,21 @@ impl From<&Path> for SqliteOptions {
 impl From<PathBuf> for SqliteOptions {
     fn from(path: PathBuf) -> Self {
         Self::new(path)
+    }
+}
+
+impl From<SqliteConnectOptions> for SqliteOptions {
+    /// The file, the pragmas and whatever else these options of sqlx say; what [`durability`](SqliteOptions::durability)
+    /// says comes before their `synchronous`.
+    fn from(connect: SqliteConnectOptions) -> Self {
+        Self { connect, prefix: DEFAULT_TABLE_PREFIX.to_owned(), durability: Durability::default() }
+    }
+}
+
+impl From<&SqlitePool> for SqliteOptions {
+    /// The file of a pool, with the options that the pool connects with. The store opens connections of its own: one that
+    /// writes and two that read, which it keeps for as long as it is open.
+    fn from(pool: &SqlitePool) -> Self {
+        Self::from(Arc::unwrap_or_clone(pool.connect_options()))
     }
 }

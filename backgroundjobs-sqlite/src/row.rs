@@ -14,9 +14,6 @@ use crate::error::Failed;
 /// row anew, and SQLite keeps about a thousand bytes of a row in one piece.
 pub(crate) const INLINE_BYTES: usize = 700;
 
-pub(crate) const WAITING: i64 = 0;
-pub(crate) const RUNNING: i64 = 1;
-
 pub(crate) fn state(number: i64) -> Result<JobState, Failed> {
     usize::try_from(number)
         .ok()
