@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use backgroundjobs_core::{CancelStatus, JobId, JobState, Timestamp};
 
-use crate::db::Args;
+use crate::db::{Args, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::id;

@@ -13,7 +13,7 @@ use backgroundjobs_core::{
 };
 use sqlx::Row;
 
-use crate::db::{Answer, Args, Change};
+use crate::db::{Answer, Args, Change, InTransaction};
 use crate::engine::{Engine, NEW_LANES};
 use crate::error::Failed;
 use crate::id;

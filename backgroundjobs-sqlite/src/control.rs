@@ -7,7 +7,7 @@ use backgroundjobs_core::{DeleteStatus, JobId, JobState, QueueName, RequeueStatu
 use sqlx::Row;
 
 use crate::cancel::{STATES, read_states};
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::id;

@@ -3,7 +3,7 @@
 use backgroundjobs_core::limits::MAX_ERRORS_PER_JOB;
 use backgroundjobs_core::{Failure, FailureKind, LeaseKey, RecordedFailure, Timestamp};
 
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 

@@ -62,6 +62,8 @@ mod schema;
 mod settle;
 mod sql;
 mod store;
+mod tx;
+mod wakes;
 
 pub use options::{DEFAULT_BUSY_TIMEOUT, DEFAULT_TABLE_PREFIX, Durability, SqliteOptions, UseSqlite};
 pub use store::SqliteStore;

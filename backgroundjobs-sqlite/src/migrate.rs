@@ -2,7 +2,7 @@
 
 use backgroundjobs_core::StoreErrorKind;
 
-use crate::db::{Answer, Args, Db};
+use crate::db::{Answer, Args, Db, InTransaction};
 use crate::error::Failed;
 use crate::schema;
 use crate::sql::Sql;

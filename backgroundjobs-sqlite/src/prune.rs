@@ -8,7 +8,7 @@ use std::time::Duration;
 use backgroundjobs_core::{JobId, JobState, Keep, PruneJobs, PrunedJobs, Timestamp};
 use sqlx::Row;
 
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::id;

@@ -7,7 +7,7 @@ use backgroundjobs_core::{
     recovered_state,
 };
 
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::{Engine, NEW_LANES};
 use crate::error::Failed;
 use crate::failures;

@@ -6,7 +6,7 @@ use backgroundjobs_core::{
     JobId, JobState, LeaseKey, Outcome, SettleJobs, Settled, Settlement, Timestamp,
 };
 
-use crate::db::{Answer, Args};
+use crate::db::{Answer, Args, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::failures;
