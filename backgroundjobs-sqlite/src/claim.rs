@@ -32,7 +32,7 @@ struct Look {
 }
 
 /// The lanes of one queue that are asked for, by priority, the highest first.
-type Levels = Vec<Vec<i64>>;
+pub(crate) type Levels = Vec<Vec<i64>>;
 
 impl Engine {
     pub(crate) async fn claim(&self, request: &ClaimJobs, now: Timestamp) -> Result<ClaimedJobs, Failed> {
@@ -131,13 +131,7 @@ impl Engine {
             .with((now + request.lease).as_micros())
             .with(json(&lanes));
         lanes.iter().for_each(|lane| args.push(*lane));
-        let pick = pick(levels);
-        let text = format!(
-            "SELECT group_concat({PACKED}, '') FROM ({pick}) k CROSS JOIN {{p}}jobs j ON j.id = k.id; \
-             UPDATE {{p}}jobs SET state = 1, generation = generation + 1, worker = $3, claim = $4, \
-             lease_until = $5, claimed_at = $1 WHERE id IN ({pick}); {HEADS_AFTER}"
-        );
-        let answers = change.run(&self.sql.text(&text), args).await?;
+        let answers = change.run(&self.sql.text(&take(levels)), args).await?;
         heads.extend(read_heads(&answers[2])?);
         let mut jobs = self.unpack(answers[0].text()?.unwrap_or_default(), 1)?;
         jobs.sort_unstable_by_key(order);
@@ -157,7 +151,7 @@ impl Engine {
             text.push_str(PAYLOADS);
         }
         if look.keys_until_start {
-            text.push_str("DELETE FROM {p}keys WHERE hold = 1 AND job IN (SELECT unhex(value) FROM json_each($1)); ");
+            text.push_str(LET_GO_AT_START);
         }
         text.push_str("COMMIT");
         let args = if text == "COMMIT" { Args::new() } else { Args::new().with(id::array(claimed.iter().copied())) };
@@ -261,6 +255,20 @@ fn repeated(request: &ClaimJobs, now: Timestamp, look: &Look, earlier: Vec<Claim
     ClaimedJobs { store_now: now, queues, next_expiry: look.next_expiry }
 }
 
+/// Reads the first due jobs of these lanes, takes them, and looks at the heads of the lanes again.
+pub(crate) fn take(levels: &Levels) -> String {
+    let pick = pick(levels);
+    format!(
+        "SELECT group_concat({PACKED}, '') FROM ({pick}) k CROSS JOIN {{p}}jobs j ON j.id = k.id; \
+         {}; {HEADS_AFTER}",
+        row::change(
+            "",
+            &format!("SELECT id, 0, 0, 0, 0, 0 FROM ({pick}) WHERE true"),
+            "state = 1, generation = generation + 1, worker = $3, claim = $4, lease_until = $5, claimed_at = $1"
+        )
+    )
+}
+
 /// The first `$2` ids of these lanes that are due, in order. Within a level the lanes are merged as they are read, and no
 /// more is read of any than is needed; the levels follow each other.
 fn pick(levels: &Levels) -> String {
@@ -282,7 +290,7 @@ fn pick(levels: &Levels) -> String {
     format!("{} LIMIT $2", level_texts.join(" UNION ALL "))
 }
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 SELECT
     (SELECT coalesce(max(lane), 0) FROM {p}lanes),
     (SELECT min(lease_until) FROM {p}jobs WHERE state = 1),
@@ -301,6 +309,10 @@ j.lane || ',' || j.run_at || ',' || j.created_at || ',' || j.generation || ',' |
 || j.max_attempts || ',' || j.flagged || ',' || coalesce(octet_length(j.args), 0) || ',' \
 || coalesce(octet_length(j.metadata), 0) || ',' || hex(j.id) || coalesce(j.args, '') || coalesce(j.metadata, '')";
 
-const PAYLOADS: &str = "\
+pub(crate) const PAYLOADS: &str = "\
 SELECT p.job, p.args, p.metadata FROM json_each($1) e CROSS JOIN {p}payloads p ON p.job = unhex(e.value);
+";
+
+pub(crate) const LET_GO_AT_START: &str = "\
+DELETE FROM {p}keys WHERE hold = 1 AND job IN (SELECT unhex(value) FROM json_each($1));
 ";

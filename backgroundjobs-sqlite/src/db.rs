@@ -133,6 +133,11 @@ impl Db {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
         self.connection.close().await
     }

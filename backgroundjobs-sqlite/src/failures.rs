@@ -31,7 +31,7 @@ impl Added {
     }
 }
 
-const ADD: &str = "\
+pub(crate) const ADD: &str = "\
 INSERT INTO {p}failures (job, generation, at, attempt, kind, text)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1);
 DELETE FROM {p}failures WHERE (job, generation) IN (

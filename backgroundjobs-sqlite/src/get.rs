@@ -1,6 +1,6 @@
 //! Get: whole records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use backgroundjobs_core::{
     ClaimId, JobId, JobRecord, JobState, Kind, Lease, NewJob, Payload, Priority, QueueName, Timestamp, UniqueKey, WorkerId,
@@ -20,7 +20,9 @@ impl Engine {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let args = Args::new().with(id::array(ids.iter().copied()));
+        // An id that was asked for twice must not bring its failures twice.
+        let distinct: BTreeSet<JobId> = ids.iter().copied().collect();
+        let args = Args::new().with(id::array(distinct));
         let mut db = self.reader().await?;
         // One transaction, so that the failures are those of the record.
         let answers = db.change().await?.run_last(&self.sql.text(GET), args).await?;
@@ -40,15 +42,15 @@ impl Engine {
     }
 }
 
-const GET: &str = "\
+pub(crate) const GET: &str = "\
 BEGIN;
 SELECT j.id, l.queue, l.kind, l.priority, j.state, j.run_at, j.generation, j.settled, j.attempts, j.crashes,
         j.max_attempts, j.max_crashes, j.flagged, j.lease_until, j.worker, j.claim, j.created_at, j.claimed_at,
         j.finished_at, j.unique_key, j.hold, coalesce(j.metadata, p.metadata), coalesce(j.args, p.args)
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)
     CROSS JOIN {p}lanes l ON l.lane = j.lane LEFT JOIN {p}payloads p ON p.job = j.id;
 SELECT f.job, f.at, f.attempt, f.kind, f.text
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}failures f ON f.job = e.id
+    FROM json_each($1) e CROSS JOIN {p}failures f ON f.job = unhex(e.value)
     ORDER BY f.job, f.generation;
 COMMIT";
 

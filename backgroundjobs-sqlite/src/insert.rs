@@ -331,9 +331,9 @@ fn bind_full(row: &Arriving<'_>, args: &mut Args) {
     args.push(job.unique.as_ref().map(|unique| row::hold_text(unique.hold)));
 }
 
-const PAYLOAD: &str = "INSERT INTO {p}payloads (job, args, metadata) VALUES ($1, $2, $3)";
+pub(crate) const PAYLOAD: &str = "INSERT INTO {p}payloads (job, args, metadata) VALUES ($1, $2, $3)";
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 SELECT j.id, l.kind, coalesce(j.args, (SELECT p.args FROM {p}payloads p WHERE p.job = j.id))
     FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value) CROSS JOIN {p}lanes l ON l.lane = j.lane;
 SELECT k.unique_key, k.job, k.until FROM json_each($2) e CROSS JOIN {p}keys k ON k.unique_key = e.value";

@@ -54,6 +54,8 @@ mod keys;
 mod lanes;
 mod migrate;
 mod options;
+#[cfg(test)]
+mod plans;
 mod prune;
 mod recover;
 mod renew;
@@ -62,6 +64,8 @@ mod schema;
 mod settle;
 mod sql;
 mod store;
+#[cfg(test)]
+mod test_file;
 mod tx;
 mod wakes;
 

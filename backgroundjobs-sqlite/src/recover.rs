@@ -14,7 +14,7 @@ use crate::failures;
 use crate::id;
 use crate::keys;
 use crate::lanes::Lane;
-use crate::row::{self, Packed};
+use crate::row::{self, Named, Packed};
 
 impl Engine {
     pub(crate) async fn recover(&self, request: &RecoverJobs, now: Timestamp) -> Result<RecoveredJobs, Failed> {
@@ -77,7 +77,7 @@ impl Engine {
         };
         let rows: Vec<_> = taken.iter().map(row).collect();
         let rows = serde_json::to_string(&rows).expect("texts and numbers can be written");
-        let answers = change.run(&self.sql.text(WRITE), Args::new().with(rows)).await?;
+        let answers = change.run(&self.sql.text(&write()), Args::new().with(rows)).await?;
         let next_expiry = answers[1].optional_number()?.map(row::instant);
         let mut failures = failures::Added::default();
         let failure = Failure::new(FailureKind::Crash, "the lease ran out before the run was settled");
@@ -115,7 +115,7 @@ struct Taken {
     attempt: u16,
 }
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 BEGIN IMMEDIATE;
 SELECT group_concat(
         j.lane || ',' || j.lease_until || ',' || j.generation || ',' || j.attempts || ',' || j.crashes || ','
@@ -124,8 +124,18 @@ SELECT group_concat(
     CROSS JOIN {p}jobs j ON j.id = k.id;
 SELECT min(lease_until) FROM {p}jobs WHERE state = 1";
 
-const WRITE: &str = "\
-UPDATE {p}jobs SET state = e.value ->> 1, crashes = e.value ->> 2, run_at = e.value ->> 3, finished_at = e.value ->> 4,
-    lease_until = NULL, worker = NULL, claim = NULL
-    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value ->> 0);
-SELECT min(lease_until) FROM {p}jobs WHERE state = 1";
+/// Writes jobs that were taken back, `$1`, and answers the earliest end of a lease that is left.
+pub(crate) fn write() -> String {
+    let write = Named {
+        id: "e.value ->> 0",
+        run_at: "e.value ->> 3",
+        columns: ", state, crashes, finished_at",
+        values: ", e.value ->> 1, e.value ->> 2, e.value ->> 4",
+        ..Named::all(
+            "state = excluded.state, crashes = excluded.crashes, run_at = excluded.run_at, \
+             finished_at = excluded.finished_at, lease_until = NULL, worker = NULL, claim = NULL",
+        )
+    };
+    let write = write.change();
+    format!("{write}; SELECT min(lease_until) FROM {{p}}jobs WHERE state = 1")
+}
