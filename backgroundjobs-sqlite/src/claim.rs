@@ -80,7 +80,11 @@ impl Engine {
     }
 
     /// Begins, and looks; again, if there are lanes that were not known here.
-    async fn look(&self, change: &mut Change<'_>, request: &ClaimJobs) -> Result<(Vec<Levels>, Look), Failed> {
+    async fn look(
+        &self,
+        change: &mut Change<'_>,
+        request: &ClaimJobs,
+    ) -> Result<(Vec<Levels>, Look), Failed> {
         let kinds: HashSet<&Kind> = request.kinds.iter().collect();
         let mut begin = "BEGIN IMMEDIATE; ";
         loop {
@@ -154,7 +158,8 @@ impl Engine {
             text.push_str(LET_GO_AT_START);
         }
         text.push_str("COMMIT");
-        let args = if text == "COMMIT" { Args::new() } else { Args::new().with(id::array(claimed.iter().copied())) };
+        let args =
+            if text == "COMMIT" { Args::new() } else { Args::new().with(id::array(claimed.iter().copied())) };
         let answers = change.run_last(&self.sql.text(&text), args).await?;
         if look.payloads_apart {
             let jobs = queues.iter_mut().flat_map(|queue| &mut queue.jobs);
@@ -185,7 +190,8 @@ impl Engine {
         while !packed.is_over() {
             let number: i64 = packed.number()?;
             let lane = self.lanes.lane(number);
-            let lane = lane.ok_or_else(|| Failed::corrupt(format!("a job is of lane {number}, which there is not")))?;
+            let lane = lane
+                .ok_or_else(|| Failed::corrupt(format!("a job is of lane {number}, which there is not")))?;
             let (run_at, created_at) = (row::instant(packed.number()?), row::instant(packed.number()?));
             let generation = packed.number::<u64>()? + grown;
             let (attempts, crashes, max_attempts) = (packed.number()?, packed.number()?, packed.number()?);

@@ -176,14 +176,16 @@ SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $2 ORDER BY lane;
 COMMIT";
 
 /// The lanes with a higher number than `$1`.
-pub(crate) const NEW_LANES: &str = "SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $1 ORDER BY lane";
+pub(crate) const NEW_LANES: &str =
+    "SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $1 ORDER BY lane";
 
 pub(crate) fn lane_of(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, Lane), Failed> {
     use backgroundjobs_core::{Kind, Priority, QueueName};
     use sqlx::Row;
     let (number, queue, kind): (i64, &str, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let priority: i64 = row.try_get(3)?;
-    let damaged = || Failed::corrupt(format!("lane {number} has a queue, a kind or a priority that cannot be"));
+    let damaged =
+        || Failed::corrupt(format!("lane {number} has a queue, a kind or a priority that cannot be"));
     let lane = Lane {
         queue: QueueName::new(queue).map_err(|_| damaged())?,
         kind: Kind::new(kind).map_err(|_| damaged())?,

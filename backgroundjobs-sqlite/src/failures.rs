@@ -51,7 +51,9 @@ pub(crate) fn recorded(at: i64, attempt: i64, kind: &str, text: &str) -> Result<
         FailureKind::Cancel,
     ];
     let known = KINDS.into_iter().find(|known| known.as_str() == kind);
-    let known = known.ok_or_else(|| Failed::corrupt(format!("a failure is of the kind {kind:?}, which there is not")))?;
-    let attempt = u16::try_from(attempt).map_err(|_| Failed::corrupt("a failure's attempt is no number of one"))?;
+    let known = known
+        .ok_or_else(|| Failed::corrupt(format!("a failure is of the kind {kind:?}, which there is not")))?;
+    let attempt =
+        u16::try_from(attempt).map_err(|_| Failed::corrupt("a failure's attempt is no number of one"))?;
     Ok(RecordedFailure::new(Timestamp::from_micros(at), attempt, Failure::new(known, text)))
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use backgroundjobs_core::{
-    ClaimId, JobId, JobRecord, JobState, Kind, Lease, NewJob, Payload, Priority, QueueName, Timestamp, UniqueKey, WorkerId,
+    ClaimId, JobId, JobRecord, JobState, Kind, Lease, NewJob, Payload, Priority, QueueName, Timestamp,
+    UniqueKey, WorkerId,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -77,7 +78,8 @@ fn record(row: &SqliteRow) -> Result<JobRecord, Failed> {
     record.run_at = row::instant(row.try_get(5)?);
     (record.generation, record.settled) = (growing(6, "generation")?, growing(7, "settled generation")?);
     (record.attempts, record.crashes) = (number(8, "attempts")?, number(9, "crashes")?);
-    (record.max_attempts, record.max_crashes) = (number(10, "limit of attempts")?, number(11, "limit of crashes")?);
+    (record.max_attempts, record.max_crashes) =
+        (number(10, "limit of attempts")?, number(11, "limit of crashes")?);
     record.cancel_requested = row.try_get(12)?;
     if record.state == JobState::Running {
         let until = moment(13)?.ok_or_else(|| damaged("lease"))?;

@@ -33,13 +33,19 @@ pub(crate) struct Arriving<'a> {
 impl Arriving<'_> {
     /// Has nothing but args, and those are short: what most jobs are like.
     fn is_plain(&self) -> bool {
-        self.job.unique.is_none() && self.job.metadata.is_empty() && self.job.args.as_str().len() <= INLINE_BYTES
+        self.job.unique.is_none()
+            && self.job.metadata.is_empty()
+            && self.job.args.as_str().len() <= INLINE_BYTES
     }
 }
 
 impl Engine {
     /// Inserts the jobs of several requests in one transaction.
-    pub(crate) async fn insert_together(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
+    pub(crate) async fn insert_together(
+        &self,
+        db: &mut Db,
+        tickets: &[Arc<Ticket>],
+    ) -> Result<Answers, Failed> {
         let jobs = || tickets.iter().flat_map(|ticket| &ticket.request.jobs);
         let mut unknown: HashSet<Lane> = HashSet::new();
         unknown.extend(jobs().map(Lane::of).filter(|lane| self.lanes.number(lane).is_none()));
@@ -70,7 +76,9 @@ impl Engine {
         for (ticket, answer) in tickets.iter().zip(&answers) {
             ticket.expect(answer.clone());
         }
-        let ended = self.write_rows(&mut change, &rows, &[], Ends { begin: "BEGIN IMMEDIATE; ", end: "COMMIT" }).await;
+        let ended = self
+            .write_rows(&mut change, &rows, &[], Ends { begin: "BEGIN IMMEDIATE; ", end: "COMMIT" })
+            .await;
         if ended.is_err() {
             // Nothing was committed, so nothing is expected.
             tickets.iter().for_each(|ticket| ticket.expect_nothing());
@@ -105,7 +113,8 @@ impl Engine {
         }
         for row in rows.iter().filter(|row| is_apart(row.job)) {
             let metadata = row::metadata_text(&row.job.metadata);
-            let args = Args::new().with(&id::bytes(row.job.id)[..]).with(row.job.args.as_str()).with(metadata);
+            let args =
+                Args::new().with(&id::bytes(row.job.id)[..]).with(row.job.args.as_str()).with(metadata);
             runs.run(&self.sql.text(PAYLOAD), args).await?;
         }
         if !keys.is_empty() {
@@ -124,7 +133,8 @@ impl Engine {
         let (mut answers, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for ticket in tickets {
             let expected = ticket.expected();
-            if let Some(answer) = expected.filter(|answer| there.has_been_made(&ticket.request.jobs, answer)) {
+            if let Some(answer) = expected.filter(|answer| there.has_been_made(&ticket.request.jobs, answer))
+            {
                 answers.push(Ok(answer));
                 continue;
             }
@@ -164,7 +174,10 @@ impl Engine {
         let answers = runs.run(&self.sql.text(LOOK), args).await?;
         let mut there = There::default();
         for row in &answers[0].rows {
-            let content = Content { kind: row.try_get::<&str, _>(1)?.into(), args: Payload::from_store(row.try_get::<&str, _>(2)?) };
+            let content = Content {
+                kind: row.try_get::<&str, _>(1)?.into(),
+                args: Payload::from_store(row.try_get::<&str, _>(2)?),
+            };
             there.jobs.insert(id::from_bytes(row.try_get(0)?)?, content);
         }
         for row in &answers[1].rows {
@@ -196,10 +209,7 @@ pub(crate) fn arriving(
 }
 
 /// The jobs of a request that are to be stored.
-pub(crate) fn new_ones<'a>(
-    jobs: &'a [NewJob],
-    answers: &[Inserted],
-) -> impl Iterator<Item = &'a NewJob> {
+pub(crate) fn new_ones<'a>(jobs: &'a [NewJob], answers: &[Inserted]) -> impl Iterator<Item = &'a NewJob> {
     jobs.iter().zip(answers).filter(|(_, answer)| **answer == Inserted::New).map(|(job, _)| job)
 }
 
@@ -306,7 +316,8 @@ impl Shape {
         if size == rows {
             write!(text, "VALUES {rows_of_values}").expect("a text takes all");
         } else {
-            write!(text, "SELECT * FROM (VALUES {rows_of_values}) WHERE column1 IS NOT NULL").expect("a text takes all");
+            write!(text, "SELECT * FROM (VALUES {rows_of_values}) WHERE column1 IS NOT NULL")
+                .expect("a text takes all");
         }
         text
     }

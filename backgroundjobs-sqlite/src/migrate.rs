@@ -133,7 +133,9 @@ async fn set_mode(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
             return Ok(());
         }
         match Plain(db).answer(sql, "PRAGMA journal_mode = WAL").await.map_err(Failed::from) {
-            Ok(answer) if answer.text()?.is_some_and(|mode| mode.eq_ignore_ascii_case("wal")) => return Ok(()),
+            Ok(answer) if answer.text()?.is_some_and(|mode| mode.eq_ignore_ascii_case("wal")) => {
+                return Ok(());
+            }
             Ok(answer) => return Err(without_wal(answer.text()?.unwrap_or("unknown"))),
             Err(error) if error.is_busy() => {
                 db.run(&sql.text("BEGIN IMMEDIATE; COMMIT"), Args::new()).await?;
@@ -141,18 +143,22 @@ async fn set_mode(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
             Err(error) => return Err(error),
         }
     }
-    Err(Failed::Own(StoreErrorKind::Unavailable, "others keep the file from being brought to WAL mode".into()))
+    Err(Failed::Own(
+        StoreErrorKind::Unavailable,
+        "others keep the file from being brought to WAL mode".into(),
+    ))
 }
 
 fn without_wal(mode: &str) -> Failed {
     Failed::rejected(match mode {
-        "memory" => "the database is in memory, where no other connection sees it; name a file, or use the store of \
+        "memory" => {
+            "the database is in memory, where no other connection sees it; name a file, or use the store of \
                      backgroundjobs-memory"
-            .to_owned(),
+                .to_owned()
+        }
         mode => format!(
             "the file stays in journal mode {mode} where WAL was asked for: SQLite cannot share it on this file system; \
              use a local disk"
         ),
     })
 }
-

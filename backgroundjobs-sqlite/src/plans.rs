@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use backgroundjobs_core::{
-    InsertJobs, JobState, LeaseKey, NewJob, Outcome, Payload, Priority, QueueName, RunAt, SettleJobs, Settlement,
+    InsertJobs, JobState, LeaseKey, NewJob, Outcome, Payload, Priority, QueueName, RunAt, SettleJobs,
+    Settlement,
 };
 use sqlx::{AssertSqlSafe, Executor, Row};
 
@@ -54,7 +55,8 @@ fn is_bounded(step: &str, statement: &str) -> bool {
     }
     let Some(of) = step.strip_prefix("SCAN ") else { return true };
     let name = of.split(' ').next().unwrap_or_default();
-    let is_of_the_call = of.contains("VIRTUAL TABLE") || ["e", "k", "CONSTANT"].contains(&name) || name.starts_with('(');
+    let is_of_the_call =
+        of.contains("VIRTUAL TABLE") || ["e", "k", "CONSTANT"].contains(&name) || name.starts_with('(');
     let table = name.strip_prefix("backgroundjobs_").unwrap_or_default();
     is_of_the_call || table == "paused" || statement.contains(&format!("EXISTS (SELECT 1 FROM {{p}}{table})"))
 }
@@ -105,7 +107,9 @@ async fn nor_after_the_user_has_had_the_tables_analyzed() {
         let mut db = file.engine.writer().await.expect("a connection");
         sqlx::raw_sql("ANALYZE").execute(db.connection()).await.expect("analyzed");
         // Those that run all the time do not depend on it at all.
-        for (name, text) in statements().iter().filter(|(name, _)| name.starts_with("claim, ") || *name == "renew") {
+        for (name, text) in
+            statements().iter().filter(|(name, _)| name.starts_with("claim, ") || *name == "renew")
+        {
             expect_bounded(&mut db, name, text).await;
         }
         drop(db);
@@ -147,7 +151,8 @@ async fn finish(file: &TestFile, count: u64) {
         let mut request = claim(u128::from(left), at(1), 500);
         request.queues[0].queue = QueueName::new("finished").expect("a name");
         let reply = file.engine.claim(&request, at(1)).await.expect("claimed");
-        let leases = reply.queues[0].jobs.iter().map(|job| LeaseKey { id: job.id, generation: job.generation });
+        let leases =
+            reply.queues[0].jobs.iter().map(|job| LeaseKey { id: job.id, generation: job.generation });
         let outcomes: Vec<_> = leases.map(|lease| Settlement { lease, outcome: Outcome::Complete }).collect();
         assert!(!outcomes.is_empty());
         left -= outcomes.len() as u64;

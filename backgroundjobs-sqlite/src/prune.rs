@@ -80,7 +80,8 @@ impl Engine {
         keep: Keep,
         now: Timestamp,
     ) -> Result<Option<Ended>, Failed> {
-        let by_age = keep.max_age.and_then(|age| last_too_old(now, age)).map(|at| (at, AFTER_ALL_IDS.to_vec()));
+        let by_age =
+            keep.max_age.and_then(|age| last_too_old(now, age)).map(|at| (at, AFTER_ALL_IDS.to_vec()));
         let by_count = match keep.max_count {
             Some(count) => self.ended(change, state, "DESC", count).await?,
             None => None,

@@ -17,7 +17,11 @@ use crate::lanes::Lane;
 use crate::row::{self, Named, Packed};
 
 impl Engine {
-    pub(crate) async fn recover(&self, request: &RecoverJobs, now: Timestamp) -> Result<RecoveredJobs, Failed> {
+    pub(crate) async fn recover(
+        &self,
+        request: &RecoverJobs,
+        now: Timestamp,
+    ) -> Result<RecoveredJobs, Failed> {
         let mut db = self.writer().await?;
         let mut change = db.change().await?;
         let args = Args::new().with(now.as_micros()).with(request.limit);
@@ -56,8 +60,14 @@ impl Engine {
             if state == JobState::Waiting {
                 run_at = now + request.crash_backoff.saturating_mul(crashes.into());
             }
-            let job =
-                RecoveredJob { id, kind: lane.kind.clone(), queue: lane.queue.clone(), crashes, state, run_at };
+            let job = RecoveredJob {
+                id,
+                kind: lane.kind.clone(),
+                queue: lane.queue.clone(),
+                crashes,
+                state,
+                run_at,
+            };
             taken.push(Taken { job, until, generation, attempt: attempts.saturating_add(1) });
         }
         Ok(taken)
@@ -73,7 +83,13 @@ impl Engine {
         let row = |taken: &Taken| {
             let RecoveredJob { id, crashes, state, run_at, .. } = taken.job;
             let finished_at = state.is_final().then_some(now.as_micros());
-            (id.as_uuid().simple().to_string(), row::state_number(state), crashes, run_at.as_micros(), finished_at)
+            (
+                id.as_uuid().simple().to_string(),
+                row::state_number(state),
+                crashes,
+                run_at.as_micros(),
+                finished_at,
+            )
         };
         let rows: Vec<_> = taken.iter().map(row).collect();
         let rows = serde_json::to_string(&rows).expect("texts and numbers can be written");

@@ -11,7 +11,11 @@ use crate::id;
 use crate::row::{Named, Packed};
 
 impl Engine {
-    pub(crate) async fn renew(&self, request: &RenewLeases, now: Timestamp) -> Result<Vec<LeaseStatus>, Failed> {
+    pub(crate) async fn renew(
+        &self,
+        request: &RenewLeases,
+        now: Timestamp,
+    ) -> Result<Vec<LeaseStatus>, Failed> {
         if request.leases.is_empty() {
             return Ok(Vec::new());
         }

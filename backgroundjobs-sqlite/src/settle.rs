@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use backgroundjobs_core::{
-    JobId, JobState, LeaseKey, Outcome, SettleJobs, Settled, Settlement, Timestamp,
-};
+use backgroundjobs_core::{JobId, JobState, LeaseKey, Outcome, SettleJobs, Settled, Settlement, Timestamp};
 
 use crate::db::{Answer, Args, InTransaction};
 use crate::engine::Engine;
@@ -136,7 +134,8 @@ impl Jobs {
             })
             .collect();
         if !rows.is_empty() {
-            let args = Args::new().with(serde_json::to_string(&rows).expect("texts and numbers can be written"));
+            let args =
+                Args::new().with(serde_json::to_string(&rows).expect("texts and numbers can be written"));
             change.run(&engine.sql.text(&write()), args).await?;
             let over = changed().filter(|(_, job)| job.state.is_final()).map(|(id, _)| *id);
             change.run(&engine.sql.text(keys::LET_GO_AT_END), Args::new().with(id::array(over))).await?;

@@ -63,7 +63,11 @@ impl SqliteStore {
         Ok(&self.engine)
     }
 
-    pub(crate) fn told<T>(&self, operation: StoreOperation, result: Result<T, Failed>) -> Result<T, StoreError> {
+    pub(crate) fn told<T>(
+        &self,
+        operation: StoreOperation,
+        result: Result<T, Failed>,
+    ) -> Result<T, StoreError> {
         result.map_err(self.engine.told(operation))
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use backgroundjobs_core::{ClaimId, ClaimJobs, JobId, Kind, NewJob, Payload, QueueDemand, QueueName, Timestamp, WorkerId};
+use backgroundjobs_core::{
+    ClaimId, ClaimJobs, JobId, Kind, NewJob, Payload, QueueDemand, QueueName, Timestamp, WorkerId,
+};
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -52,7 +54,8 @@ pub(crate) fn job(number: u64) -> NewJob {
 }
 
 pub(crate) fn claim(number: u128, now: Timestamp, limit: usize) -> ClaimJobs {
-    let (claim, worker) = (ClaimId::from_uuid(Uuid::from_u128(number)), WorkerId::from_uuid(Uuid::from_u128(1)));
+    let (claim, worker) =
+        (ClaimId::from_uuid(Uuid::from_u128(number)), WorkerId::from_uuid(Uuid::from_u128(1)));
     let demand = vec![QueueDemand { queue: QueueName::default_queue(), limit }];
     ClaimJobs::new(now, claim, worker, demand, vec![kind("task")].into(), Duration::from_secs(30))
 }

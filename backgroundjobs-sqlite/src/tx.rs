@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use backgroundjobs_core::{
-    EnqueueError, EnqueueOptions, Enqueued, InsertJobs, Inserted, InsertedJobs, JobArgs, JobDraft, JobManager, NewJob,
-    StoreError, StoreErrorKind, StoreOperation,
+    EnqueueError, EnqueueOptions, Enqueued, InsertJobs, Inserted, InsertedJobs, JobArgs, JobDraft,
+    JobManager, NewJob, StoreError, StoreErrorKind, StoreOperation,
 };
 use sqlx::{Sqlite, Transaction};
 
@@ -113,10 +113,8 @@ impl Engine {
 
     /// The numbers of the lanes of these jobs. They are not learned: what is not committed may never be.
     async fn lanes_in(&self, runs: &mut Theirs<'_>, jobs: &[NewJob]) -> Result<HashMap<Lane, i64>, Failed> {
-        let named: Vec<_> = jobs
-            .iter()
-            .map(|job| (job.queue.as_str(), job.kind.as_str(), job.priority.level()))
-            .collect();
+        let named: Vec<_> =
+            jobs.iter().map(|job| (job.queue.as_str(), job.kind.as_str(), job.priority.level())).collect();
         let named = serde_json::to_string(&named).expect("texts and numbers can be written");
         let answers = runs.run(&self.sql.text(LANES), Args::new().with(named)).await?;
         let lanes = answers[2].rows.iter().map(lane_of);

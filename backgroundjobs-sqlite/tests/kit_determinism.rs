@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{JobId, JobState};
-use backgroundjobs_sqlite::prelude::*;
 use backgroundjobs_sqlite::Durability;
+use backgroundjobs_sqlite::prelude::*;
 use backgroundjobs_testing::{Attempt, Limits, Node, TestKit, explore};
 use serde::{Deserialize, Serialize};
 use support::folder::Folder;

@@ -76,9 +76,13 @@ async fn welcome(args: Welcome, _: JobContext) -> JobResult {
 async fn the_job_and_the_users_rows_are_committed_together() {
     let program = Program::start().await;
     let mut tx = program.begin().await;
-    let enqueued = program.store.enqueue_in_tx(&mut tx, &program.node.manager(), masa()).await.expect("enqueued");
+    let enqueued =
+        program.store.enqueue_in_tx(&mut tx, &program.node.manager(), masa()).await.expect("enqueued");
     assert!(enqueued.is_new);
-    assert!(program.store.get(&[enqueued.id]).await.expect("read")[0].is_none(), "nobody sees it before the commit");
+    assert!(
+        program.store.get(&[enqueued.id]).await.expect("read")[0].is_none(),
+        "nobody sees it before the commit"
+    );
     tx.commit().await.expect("committed");
     assert!(program.store.get(&[enqueued.id]).await.expect("read")[0].is_some());
     assert_eq!((program.ran().await, program.users().await), (1, 1));
@@ -89,7 +93,8 @@ async fn the_job_and_the_users_rows_are_committed_together() {
 async fn neither_is_there_after_a_rollback() {
     let program = Program::start().await;
     let mut tx = program.begin().await;
-    let enqueued = program.store.enqueue_in_tx(&mut tx, &program.node.manager(), masa()).await.expect("enqueued");
+    let enqueued =
+        program.store.enqueue_in_tx(&mut tx, &program.node.manager(), masa()).await.expect("enqueued");
     tx.rollback().await.expect("rolled back");
     assert!(program.store.get(&[enqueued.id]).await.expect("read")[0].is_none());
     assert_eq!((program.ran().await, program.users().await), (0, 0));
@@ -122,7 +127,8 @@ async fn a_key_that_is_held_is_answered_and_the_transaction_goes_on() {
     let first = program.node.manager().enqueue_with(masa(), options()).await.expect("enqueued");
     let mut tx = program.begin().await;
     let manager = program.node.manager();
-    let second = program.store.enqueue_in_tx_with(&mut tx, &manager, masa(), options()).await.expect("answered");
+    let second =
+        program.store.enqueue_in_tx_with(&mut tx, &manager, masa(), options()).await.expect("answered");
     assert_eq!((second.id, second.is_new), (first.id, false));
     tx.commit().await.expect("committed");
     assert_eq!((program.ran().await, program.users().await), (1, 1));
@@ -135,8 +141,10 @@ async fn a_key_taken_in_a_transaction_is_held_after_it() {
     let options = || EnqueueOptions::new().unique("masa").delay(Duration::from_secs(60));
     let mut tx = program.begin().await;
     let manager = program.node.manager();
-    let first = program.store.enqueue_in_tx_with(&mut tx, &manager, masa(), options()).await.expect("enqueued");
-    let again = program.store.enqueue_in_tx_with(&mut tx, &manager, masa(), options()).await.expect("answered");
+    let first =
+        program.store.enqueue_in_tx_with(&mut tx, &manager, masa(), options()).await.expect("enqueued");
+    let again =
+        program.store.enqueue_in_tx_with(&mut tx, &manager, masa(), options()).await.expect("answered");
     assert_eq!((again.id, again.is_new), (first.id, false), "within the transaction as well");
     tx.commit().await.expect("committed");
     let second = manager.enqueue_with(masa(), options()).await.expect("answered");
@@ -152,10 +160,12 @@ async fn an_error_leaves_the_transaction_as_it_was() {
     let mut tx = program.begin().await;
     let other = || Welcome { name: "somebody else".into() };
     let same_id = EnqueueOptions::new().id(taken.id);
-    let error = program.store.enqueue_in_tx_with(&mut tx, &manager, other(), same_id).await.expect_err("taken");
+    let error =
+        program.store.enqueue_in_tx_with(&mut tx, &manager, other(), same_id).await.expect_err("taken");
     assert!(matches!(error, EnqueueError::IdTaken { id, .. } if id == taken.id), "{error}");
     let nowhere = EnqueueOptions::new().queue("nowhere");
-    let error = program.store.enqueue_in_tx_with(&mut tx, &manager, other(), nowhere).await.expect_err("no queue");
+    let error =
+        program.store.enqueue_in_tx_with(&mut tx, &manager, other(), nowhere).await.expect_err("no queue");
     assert!(matches!(error, EnqueueError::UnknownQueue { .. }), "{error}");
     program.store.enqueue_in_tx(&mut tx, &manager, masa()).await.expect("enqueued");
     tx.commit().await.expect("committed");
@@ -168,11 +178,15 @@ async fn a_transaction_on_another_file_is_told_so() {
     let program = Program::start().await;
     let elsewhere = SqlitePool::connect("sqlite::memory:").await.expect("a pool");
     let mut tx = elsewhere.begin().await.expect("begun");
-    let error = program.store.enqueue_in_tx(&mut tx, &program.node.manager(), masa()).await.expect_err("no tables");
+    let error =
+        program.store.enqueue_in_tx(&mut tx, &program.node.manager(), masa()).await.expect_err("no tables");
     let EnqueueError::Store { source, .. } = &error else { panic!("{error}") };
     assert_eq!(source.kind(), StoreErrorKind::Rejected);
     assert!(source.to_string().contains("begin it on the file of the store"), "{source}");
-    sqlx::raw_sql("CREATE TABLE goes_on (text TEXT)").execute(&mut *tx).await.expect("the transaction goes on");
+    sqlx::raw_sql("CREATE TABLE goes_on (text TEXT)")
+        .execute(&mut *tx)
+        .await
+        .expect("the transaction goes on");
     tx.commit().await.expect("committed");
     program.kit.finish().await;
 }

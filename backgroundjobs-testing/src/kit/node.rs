@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    BackgroundJobs, Builder, CancelStatus, EnqueueError, Enqueued, Explanation, InsertJobs, JobDraft, JobId, JobManager,
-    JobRecord, JobState, RequeueStatus, StoreError, StoreErrorKind, StoreOperation, SubmitError, TaskKind,
-    WaitError,
+    BackgroundJobs, Builder, CancelStatus, EnqueueError, Enqueued, Explanation, InsertJobs, JobDraft, JobId,
+    JobManager, JobRecord, JobState, RequeueStatus, StoreError, StoreErrorKind, StoreOperation, SubmitError,
+    TaskKind, WaitError,
 };
 use parking_lot::Mutex;
 
