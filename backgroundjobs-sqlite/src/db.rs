@@ -5,7 +5,6 @@
 //! packed into few rows.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -122,15 +121,12 @@ impl Db {
     /// Sends a rollback and does not wait for it: the thread takes commands in order, so it comes before whatever is
     /// sent next, and lets the file go at once.
     fn undo(&mut self) {
-        let mut sent = pin!((&mut self.connection).execute(sqlx::raw_sql("ROLLBACK")));
+        let mut sent = (&mut self.connection).execute(sqlx::raw_sql("ROLLBACK"));
         // One step hands the command over, unless the thread has more commands before it than its channel holds. The
         // doubt stays either way.
-        if let Poll::Ready(Err(sqlx::Error::WorkerCrashed)) =
-            sent.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        {
-            drop(sent);
-            self.broken = true;
-        }
+        let step = sent.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(sent);
+        self.broken |= matches!(step, Poll::Ready(Err(sqlx::Error::WorkerCrashed)));
     }
 
     #[cfg(test)]
@@ -198,19 +194,19 @@ impl Change<'_> {
     /// Runs a command whose last statement commits.
     pub(crate) async fn run_last(mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error> {
         let answers = self.run(sql, args).await?;
-        self.is_committed();
+        self.committed();
         Ok(answers)
     }
 
     /// A command that was run has committed.
-    pub(crate) fn is_committed(self) {
+    pub(crate) fn committed(self) {
         self.db.in_doubt = false;
     }
 
     /// Ends the transaction without a trace.
     pub(crate) async fn take_back(mut self) -> Result<(), sqlx::Error> {
         self.run(&rollback(), Args::new()).await?;
-        self.is_committed();
+        self.committed();
         Ok(())
     }
 }

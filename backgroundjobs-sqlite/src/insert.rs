@@ -84,7 +84,7 @@ impl Engine {
             tickets.iter().for_each(|ticket| ticket.expect_nothing());
         }
         ended?;
-        change.is_committed();
+        change.committed();
         Ok(answers.into_iter().map(Ok).collect())
     }
 
@@ -157,7 +157,7 @@ impl Engine {
             tickets.iter().for_each(|ticket| ticket.expect_nothing());
         }
         ended?;
-        change.is_committed();
+        change.committed();
         Ok(answers)
     }
 
@@ -220,6 +220,9 @@ pub(crate) struct There {
     keys: HashMap<Arc<str>, Held>,
 }
 
+/// A key that was taken, and who held it before.
+type KeyBefore = (Arc<str>, Option<Held>);
+
 #[derive(Clone, PartialEq, Eq)]
 struct Content {
     kind: Box<str>,
@@ -269,7 +272,7 @@ impl There {
         Ok(answers)
     }
 
-    fn undo(&mut self, done: Vec<(JobId, Option<(Arc<str>, Option<Held>)>)>) {
+    fn undo(&mut self, done: Vec<(JobId, Option<KeyBefore>)>) {
         for (job, key_before) in done.into_iter().rev() {
             self.jobs.remove(&job);
             match key_before {

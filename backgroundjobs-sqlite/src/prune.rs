@@ -14,8 +14,9 @@ use crate::error::Failed;
 use crate::id;
 use crate::row;
 
-/// Bytes of payloads that lie apart and go in one call: SQLite touches each of their pages, and meanwhile nobody else
-/// writes.
+/// The most jobs, and about the most bytes of payloads and error texts, that go in one call, whatever its limit: meanwhile
+/// nobody else writes.
+const MOST_JOBS: u32 = 1_000;
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
 const FINAL: [JobState; 3] = [JobState::Succeeded, JobState::Failed, JobState::Cancelled];
 /// Comes after every id.
@@ -36,7 +37,8 @@ impl Engine {
         let mut change = db.change().await?;
         let args = Args::new().with(now.as_micros()).with(request.limit);
         change.run(&self.sql.text(FORGET_EXPIRED_KEYS), args).await?;
-        let mut budget = Budget { jobs: request.limit, bytes: MOST_BYTES };
+        let most_jobs = request.limit.min(MOST_JOBS);
+        let mut budget = Budget { jobs: most_jobs, bytes: MOST_BYTES };
         let mut next_prune = None;
         for state in FINAL {
             if let Some(keep) = request.retention.of(state).filter(|keep| *keep != Keep::FOREVER) {
@@ -45,7 +47,7 @@ impl Engine {
             }
         }
         change.run_last(&self.sql.text("COMMIT"), Args::new()).await?;
-        Ok(PrunedJobs { store_now: now, removed: request.limit - budget.jobs, next_prune })
+        Ok(PrunedJobs { store_now: now, removed: most_jobs - budget.jobs, next_prune })
     }
 
     /// Deletes jobs of one state, and says when there is more to delete.
@@ -167,6 +169,7 @@ pub(crate) fn pick(state: JobState) -> String {
     let state = row::state_number(state);
     format!(
         "SELECT j.id, coalesce((SELECT octet_length(p.args) FROM {{p}}payloads p WHERE p.job = j.id), 0) \
+         + coalesce((SELECT sum(octet_length(f.text)) FROM {{p}}failures f WHERE f.job = j.id), 0) \
          FROM {{p}}jobs j WHERE j.state = {state} AND j.state > 1 AND (j.finished_at, j.id) <= ($1, $2) \
          ORDER BY j.finished_at, j.id LIMIT $3"
     )

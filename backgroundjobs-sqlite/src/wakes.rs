@@ -59,3 +59,42 @@ pub(crate) async fn has_changed(db: &mut Db, sql: &Sql) -> Result<bool, Failed> 
     let before = db.seen_version.replace(version);
     Ok(before.is_some_and(|before| before != version))
 }
+
+#[cfg(test)]
+mod tests {
+    use backgroundjobs_core::{InsertJobs, JobStore};
+
+    use super::*;
+    use crate::test_file::{TestFile, at, job};
+
+    /// Another store on the file.
+    async fn insert_elsewhere(file: &TestFile, number: u64) {
+        let other = SqliteStore::new(file.engine.options.clone());
+        other.insert(&InsertJobs::new(at(0), vec![job(number)])).await.expect("stored");
+    }
+
+    #[tokio::test]
+    async fn only_what_others_commit_is_a_change() {
+        let file = TestFile::new();
+        file.engine.insert(&InsertJobs::new(at(0), vec![job(1)])).await.expect("stored");
+        assert!(!file.engine.has_changed().await.expect("asked"), "its own commit");
+        insert_elsewhere(&file, 2).await;
+        assert!(file.engine.has_changed().await.expect("asked"), "another's commit");
+        assert!(!file.engine.has_changed().await.expect("asked"), "once");
+        let db = file.engine.writer().await.expect("the connection");
+        insert_elsewhere(&file, 3).await;
+        assert!(!file.engine.has_changed().await.expect("asked"), "a writer at work is not waited for");
+        drop(db);
+        assert!(file.engine.has_changed().await.expect("asked"), "and the next look tells");
+    }
+
+    #[tokio::test]
+    async fn everybody_who_waits_hears_of_a_change() {
+        let file = TestFile::new();
+        let store = SqliteStore::new(file.engine.options.clone());
+        store.prepare().await.expect("prepared");
+        insert_elsewhere(&file, 1).await;
+        let (one, two) = tokio::join!(store.next_wake(), store.next_wake());
+        one.and(two).expect("heard");
+    }
+}
