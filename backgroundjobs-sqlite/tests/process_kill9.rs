@@ -74,7 +74,7 @@ async fn child() {
             for sender in senders {
                 spawn(sender);
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
