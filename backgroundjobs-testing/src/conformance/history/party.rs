@@ -56,7 +56,7 @@ impl Party {
         step_aside().await;
         let calls = self.calls.entry(name).or_default();
         *calls += 1;
-        let is_fifth = *calls % 5 == 0;
+        let is_fifth = calls.is_multiple_of(5);
         (reply, is_fifth || self.one_in(8))
     }
 
@@ -128,7 +128,8 @@ impl Party {
         self.runs = self.runs.wrapping_add(5);
         let drawn = self.rng.u8(0..12);
         // Half of the runs end in turn, so that no history is without a retry or a worker that vanishes.
-        let outcome = match if self.runs % 2 == 0 { self.runs % 12 } else { drawn } {
+        let in_turn = self.runs.is_multiple_of(2).then_some(self.runs % 12);
+        let outcome = match in_turn.unwrap_or(drawn) {
             // It vanishes.
             0 | 1 => return,
             2 | 3 => Outcome::Retry { delay: secs(2), failure },
