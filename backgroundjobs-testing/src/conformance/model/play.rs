@@ -181,20 +181,26 @@ impl<'a> Play<'a> {
                 same(seen, expected)
             }
             Call::Reopen => {
-                if self.can_reopen {
-                    self.reopen().await;
+                if !self.can_reopen {
+                    return None;
                 }
-                None
+                self.reopen().await.err().map(|error| format!("expected it to open again, saw {error}"))
             }
         }
     }
 
-    async fn reopen(&mut self) {
-        answer("close", self.first.watched.close().await);
+    /// Ends what a program has of the store, all of its handles, and opens it again: a store may be one process's at
+    /// a time.
+    async fn reopen(&mut self) -> Result<(), StoreError> {
+        if let Some(second) = self.second.take() {
+            second.watched.close().await?;
+        }
+        self.first.watched.close().await?;
         let store = self.cx.under_test().reopen(self.fresh).await.expect("asked only where it lasts");
         let watched = Watched::new(store.clone(), "", self.cx.operations().clone());
-        answer("prepare", watched.prepare().await);
+        watched.prepare().await?;
         self.first = Handle { watched, store };
+        Ok(())
     }
 
     /// The claim of this number, as it was if it was made before.
