@@ -24,9 +24,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
-    InspectStore, JobId, JobRecord, JobState, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs,
-    RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs, StoreError, StoreErrorKind,
-    StoreOperation, StoreProfile, Timestamp, WakeHub,
+    InspectStore, JobId, JobRecord, JobState, JobStore, Outcome, PruneJobs, PrunedJobs, RecoverJobs,
+    RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs, StoreError,
+    StoreErrorKind, StoreOperation, StoreProfile, Timestamp, WakeHub,
 };
 use parking_lot::{Mutex, MutexGuard};
 use table::Table;
@@ -235,6 +235,8 @@ impl JobStore for PlantedStore {
         if self.mutant == Mutant::SettleRecordsFirst {
             self.record_then_settle(request).await?;
         }
+        let retries = request.outcomes.iter().any(|end| matches!(end.outcome, Outcome::Retry { .. }));
+        assert!(!retries || self.mutant != Mutant::RetryPanics, "attempt to add with overflow");
         let mut table = self.open_at(StoreOperation::Settle, request.now)?;
         let mut jobs = Vec::new();
         for end in &request.outcomes {
@@ -274,6 +276,11 @@ impl JobStore for PlantedStore {
             self.lock_and_look().await?;
         }
         let table = self.open(StoreOperation::Get)?;
+        let crashed = |id| table.jobs.get(id).is_some_and(|job| job.crashes > 0);
+        if self.mutant == Mutant::GetFailsAfterCrash && ids.iter().any(crashed) {
+            let kind = StoreErrorKind::Corrupt;
+            return Err(StoreError::new(StoreOperation::Get, kind, "column `failures` is null"));
+        }
         let mut ids = ids.to_vec();
         if self.mutant == Mutant::GetAnswersInItsOrder {
             ids.sort_unstable();

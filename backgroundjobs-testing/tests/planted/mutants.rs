@@ -12,6 +12,8 @@ macro_rules! mutants {
             /// An announcement made while a claim is in flight reaches nobody. Every clause that one call can
             /// show is kept; only a worker that waits too long shows it.
             WakeLost,
+            /// It panics where a job is to be retried. No clause allows it, and none is named.
+            RetryPanics,
             $(#[doc = $text] $name,)+
         }
 
@@ -154,6 +156,8 @@ mutants! {
     KeysFoldCase, "U-2", "keys::a_held_key_keeps_others_out";
     /// Error texts end after 255 bytes.
     FailureTextIsCut, "F-4", "data::error_texts_are_exact";
+    /// A job that crashed can be read no more.
+    GetFailsAfterCrash, "G-1", "model::random_calls_are_answered_alike";
     /// Records come in the order of the table.
     GetAnswersInItsOrder, "G-1", "data::get_answers_in_order";
 
