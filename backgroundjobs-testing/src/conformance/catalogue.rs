@@ -147,6 +147,10 @@ macro_rules! each_conformance_check {
                 a_job_is_recovered_once ["V-2"] [];
                 one_claim_has_one_end ["S-1"] [];
                 a_cancel_is_never_lost ["X-1" "X-3"] [];
+                a_lapsed_key_has_one_winner ["U-5"] [];
+                a_lease_is_held_or_taken_back ["R-2" "R-1"] [];
+                a_requeued_job_is_not_pruned ["P-1"] [Control];
+                a_claimed_job_is_not_deleted ["O-4"] [Control];
             }
             dropped {
                 an_insert_is_whole_or_nothing ["F-1" "I-2"] [];
@@ -178,6 +182,7 @@ macro_rules! each_conformance_check {
             }
             handles {
                 see_each_other ["F-6"] [SecondHandle];
+                opening_another_leaves_jobs_alone ["L-1"] [SecondHandle];
                 declare_the_same ["F-9"] [SecondHandle];
                 declare_the_same_when_opened_again ["F-9"] [Reopen];
                 share_a_hub ["W-1"] [SecondHandle];

@@ -155,7 +155,8 @@ impl JobStore for PlantedStore {
             self.prepare_in_two_steps().await?;
         }
         let mut table = self.open(StoreOperation::Prepare)?;
-        if self.mutant == Mutant::PrepareRecovers {
+        let opens = self.mutant == Mutant::OpeningRecovers && self.mark();
+        if self.mutant == Mutant::PrepareRecovers || opens {
             for job in table.jobs.values_mut().filter(|job| job.state == JobState::Running) {
                 (job.state, job.lease, job.crashes) = (JobState::Waiting, None, job.crashes + 1);
             }
@@ -183,6 +184,9 @@ impl JobStore for PlantedStore {
         let jobs = match self.mutant {
             Mutant::InsertForgetsBesideOthers => self.insert_alone(request).await?,
             Mutant::InsertLooksThenStores | Mutant::InsertLooksForIdsOnce => {
+                self.look_then_insert(request).await?
+            }
+            Mutant::LapsedKeyIsLookedAtOnce if self.finds_a_lapsed_key(request) => {
                 self.look_then_insert(request).await?
             }
             Mutant::InsertStoresOneByOne => self.insert_one_by_one(request).await?,
@@ -214,6 +218,9 @@ impl JobStore for PlantedStore {
     async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
         if self.mutant == Mutant::RenewMarksFirst {
             self.mark_then_renew(request).await?;
+        }
+        if self.mutant == Mutant::RenewLooksThenHolds {
+            return self.look_then_hold(request).await;
         }
         let mut table = self.open_at(StoreOperation::Renew, request.now)?;
         let unknown = request.leases.iter().any(|lease| !table.jobs.contains_key(&lease.id));
@@ -291,6 +298,9 @@ impl JobStore for PlantedStore {
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
         if self.mutant == Mutant::PruneTakesFailuresFirst {
             self.empty_then_prune(request).await?;
+        }
+        if self.mutant == Mutant::PruneSelectsThenDeletes {
+            return self.select_then_prune(request).await;
         }
         Ok(self.open_at(StoreOperation::Prune, request.now)?.prune(request))
     }
