@@ -41,6 +41,7 @@ macro_rules! each_conformance_check {
                 error_texts_are_exact ["F-4"] [];
                 instants_keep_microseconds ["F-4"] [];
                 get_answers_in_order ["G-1"] [];
+                large_batches_are_answered ["R-1" "S-1" "G-1" "X-3"] [];
             }
             claim {
                 hands_out_with_a_lease ["C-1"] [];

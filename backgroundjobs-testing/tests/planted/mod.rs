@@ -24,9 +24,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
-    InspectStore, JobId, JobRecord, JobState, JobStore, Outcome, PruneJobs, PrunedJobs, RecoverJobs,
-    RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs, StoreError,
-    StoreErrorKind, StoreOperation, StoreProfile, Timestamp, WakeHub,
+    InspectStore, JobId, JobRecord, JobState, JobStore, LeaseStatus, Outcome, PruneJobs, PrunedJobs,
+    RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs,
+    StoreError, StoreErrorKind, StoreOperation, StoreProfile, Timestamp, WakeHub,
 };
 use parking_lot::{Mutex, MutexGuard};
 use table::Table;
@@ -231,7 +231,12 @@ impl JobStore for PlantedStore {
         if self.mutant == Mutant::RenewAnswersInItsOrder {
             leases.sort_unstable();
         }
-        let leases = leases.into_iter().map(|lease| table.renew(request, lease)).collect();
+        let ends_at = if self.mutant == Mutant::RenewEndsAt999 { 999 } else { usize::MAX };
+        let renew = |(index, lease)| match index < ends_at {
+            true => table.renew(request, lease),
+            false => LeaseStatus::Lost,
+        };
+        let leases = leases.into_iter().enumerate().map(renew).collect();
         Ok(RenewedLeases { store_now: request.now, leases })
     }
 

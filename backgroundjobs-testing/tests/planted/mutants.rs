@@ -268,6 +268,8 @@ mutants! {
     RenewAddsToTheEnd, "R-1", "lease::renewing_sets_the_end";
     /// A renew never makes a lease end earlier.
     RenewNeverShortens, "R-1", "lease::renewing_sets_the_end";
+    /// A renew has room for 999 leases, and loses what follows.
+    RenewEndsAt999, "R-1", "data::large_batches_are_answered";
     /// Renewals are answered in the order of the table.
     RenewAnswersInItsOrder, "R-1", "lease::a_batch_is_answered_in_order";
     /// A claim that is over may renew a newer one's lease.
