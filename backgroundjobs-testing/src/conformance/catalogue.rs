@@ -185,7 +185,7 @@ macro_rules! each_conformance_check {
                 see_each_other ["F-6"] [SecondHandle];
                 opening_another_leaves_jobs_alone ["L-1"] [SecondHandle];
                 declare_the_same ["F-9"] [SecondHandle];
-                declare_the_same_when_opened_again ["F-9"] [Reopen];
+                declare_the_same_when_opened_again ["F-9" "L-3"] [Reopen];
                 share_a_hub ["W-1"] [SecondHandle];
                 give_up_a_wait_for_a_wake ["W-3"] [RemoteWakes];
                 claim_each_job_once ["C-1" "F-6"] [SecondHandle];

@@ -142,7 +142,10 @@ impl PlantedStore {
 #[async_trait]
 impl JobStore for PlantedStore {
     fn profile(&self) -> StoreProfile {
-        let profile = StoreProfile::in_process("planted");
+        let profile = match self.mutant {
+            Mutant::ProfileHidesThatItLasts => StoreProfile::in_process("planted"),
+            _ => StoreProfile::in_process("planted").lasting(),
+        };
         let changes = self.mutant == Mutant::ProfileChanges && !self.table.lock().jobs.is_empty();
         if changes { profile.poll_interval(Duration::from_secs(1)) } else { profile }
     }

@@ -75,6 +75,8 @@ mutants! {
     HandlesAreApart, "F-6", "handles::see_each_other";
     /// Each handle has a hub of its own.
     HandlesHaveHubs, "W-1", "handles::share_a_hub";
+    /// A store that lasts says that it is lost with the process.
+    ProfileHidesThatItLasts, "L-3", "handles::declare_the_same_when_opened_again";
     /// Opening the store lets go of what was running.
     ReopenReleases, "L-3", "handles::keep_everything";
     /// Keys are gone after the store was opened again.
