@@ -66,6 +66,7 @@ macro_rules! each_conformance_check {
                 a_repeated_claim_tells_of_cancels ["X-3" "C-5"] [];
                 a_repeated_claim_without_jobs_is_new ["C-5" "C-1"] [];
                 a_recovered_job_left_the_claim ["C-5" "C-2"] [];
+                a_claim_and_its_repeat_hand_out_once ["C-5"] [];
                 a_repeated_claim_says_that_there_is_more ["C-5"] [];
                 a_repeated_claim_tells_of_a_pause ["C-5" "C-6"] [Control];
             }

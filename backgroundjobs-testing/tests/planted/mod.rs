@@ -209,6 +209,8 @@ impl JobStore for PlantedStore {
         match self.mutant {
             Mutant::ClaimHandsOutOneByOne => self.hand_out_one_by_one(request).await?,
             Mutant::ClaimMarksFirst => self.mark_then_hand_out(request).await?,
+            // Only a first claim waits, so its repeat overtakes it.
+            Mutant::ClaimTrustsThatItIsFirst if !request.repeated => self.step_aside().await,
             _ => {}
         }
         let reply = self.open_at(StoreOperation::Claim, request.now)?.claim(request);

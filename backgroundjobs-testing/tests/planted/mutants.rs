@@ -204,6 +204,8 @@ mutants! {
     /// `next_expiry` tells of the leases of this claim only.
     NextExpiryIsMine, "C-7", "next_due::next_expiry_is_the_stores_earliest";
 
+    /// A claim that a repeat has overtaken hands out more.
+    ClaimTrustsThatItIsFirst, "C-5", "repeat::a_claim_and_its_repeat_hand_out_once";
     /// A repeated claim hands out more jobs.
     ClaimForgetsItsId, "C-5", "repeat::a_repeated_claim_answers_the_same";
     /// A repeated claim answers with all that its worker runs.
