@@ -92,6 +92,11 @@ impl Log {
         written
     }
 
+    #[cfg(test)]
+    pub(super) fn set_file(&mut self, file: File) {
+        self.file = file;
+    }
+
     /// Whether it has grown to many times what is alive.
     pub(super) fn is_overgrown(&self) -> bool {
         self.bytes > self.compact_above && self.bytes > self.alive.saturating_mul(GROWTH)
@@ -236,8 +241,9 @@ fn is_torn(reader: &mut impl Read, left: u64) -> io::Result<bool> {
     }
     let mut rest = Vec::new();
     reader.take(left).read_to_end(&mut rest)?;
-    for (at, _) in rest.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
-        let mut after = &rest[at + 1..];
+    let looks_like_head = |bytes: &[u8]| bytes[8] == b' ' && bytes[HEAD_BYTES - 1] == b' ';
+    for start in (1..rest.len().saturating_sub(HEAD_BYTES)).filter(|start| looks_like_head(&rest[*start..])) {
+        let mut after = &rest[start..];
         let bytes = after.len() as u64;
         if read_line(&mut after, bytes)?.is_some() {
             return Ok(false);

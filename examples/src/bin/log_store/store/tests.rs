@@ -1,1 +1,140 @@
+//! What only shows inside: who waits for whom, and what becomes of a store whose disk fails.
 
+use std::fs::{self, File};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+
+use backgroundjobs_core::*;
+use uuid::Uuid;
+
+use super::LogStore;
+
+/// A log in a folder of its own.
+fn log(name: &str) -> PathBuf {
+    let folder =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("log-inside-{}-{name}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder for tests");
+    folder.join("jobs.log")
+}
+
+fn job(number: u128) -> NewJob {
+    let (kind, queue) = (Kind::new("mail").unwrap(), QueueName::default_queue());
+    NewJob::new(JobId::from_uuid(Uuid::from_u128(number)), kind, queue, Payload::from_store("{}"))
+}
+
+fn insert(numbers: impl IntoIterator<Item = u128>) -> InsertJobs {
+    InsertJobs::new(Timestamp::UNIX_EPOCH, numbers.into_iter().map(job).collect())
+}
+
+fn poll<T>(call: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    call.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn lines(path: &Path) -> usize {
+    fs::read_to_string(path).unwrap().lines().count()
+}
+
+async fn is_there(store: &LogStore, number: u128) -> bool {
+    store.get(&[job(number).id]).await.unwrap()[0].is_some()
+}
+
+#[tokio::test]
+async fn an_answer_waits_until_all_that_it_saw_is_on_the_disk() {
+    let path = log("waits");
+    let store = LogStore::open(&path);
+    let data = store.data(StoreOperation::Prepare).unwrap();
+    let at_work = data.log.try_lock().expect("nobody writes"); // as one whose sync takes long
+
+    let (first, id) = (insert([1]), [job(1).id]);
+    let (mut insert_it, mut again, mut get) =
+        (pin!(store.insert(&first)), pin!(store.insert(&first)), pin!(store.get(&id)));
+    assert!(poll(insert_it.as_mut()).is_pending());
+    assert!(poll(again.as_mut()).is_pending(), "`Existing` says that the job is stored");
+    assert!(poll(get.as_mut()).is_pending());
+    assert_eq!(lines(&path), 1, "nothing is on the disk but the first line");
+
+    drop(at_work);
+    assert_eq!(insert_it.await.unwrap().jobs, [Inserted::New]);
+    assert_eq!(again.await.unwrap().jobs, [Inserted::Existing(id[0])]);
+    assert!(get.await.unwrap()[0].is_some());
+    assert_eq!(lines(&path), 2);
+}
+
+#[tokio::test]
+async fn calls_that_wait_are_written_together_also_those_that_were_dropped() {
+    let path = log("together");
+    let store = LogStore::open(&path);
+    let data = store.data(StoreOperation::Prepare).unwrap();
+    let at_work = data.log.try_lock().expect("nobody writes");
+    let requests: Vec<_> = (1..=100).map(|number| insert([number])).collect();
+    let mut calls: Vec<_> = requests.iter().map(|request| store.insert(request)).collect();
+    assert!(calls.iter_mut().all(|call| poll(call.as_mut()).is_pending()));
+    drop(calls.split_off(50));
+    drop(at_work);
+    for call in calls {
+        assert_eq!(call.await.unwrap().jobs, [Inserted::New]);
+    }
+    assert_eq!(lines(&path), 2, "one line, so one sync");
+    drop((store, data));
+    let again = LogStore::open(&path);
+    for number in 1..=100 {
+        assert!(is_there(&again, number).await, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_write_that_failed_nothing_is_answered_until_the_log_is_opened_anew() {
+    let path = log("full");
+    let store = LogStore::open(&path);
+    store.insert(&insert([1])).await.unwrap();
+    let data = store.data(StoreOperation::Prepare).unwrap();
+    data.log.lock().await.set_file(File::open(&path).unwrap()); // to be read only: as a disk that is full
+
+    let errors = [
+        store.insert(&insert([2])).await.unwrap_err(),
+        store.insert(&insert([1])).await.unwrap_err(),
+        store.get(&[job(2).id]).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!((error.kind(), error.is_retryable()), (StoreErrorKind::Unavailable, true));
+        assert!(error.to_string().contains("the log could not be written"), "{error}");
+    }
+    drop((store, data));
+    let again = LogStore::open(&path);
+    assert!(is_there(&again, 1).await && !is_there(&again, 2).await);
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_anew_goes_on_as_it_is() {
+    let path = log("stays");
+    let in_the_way = path.with_file_name("jobs.log.new");
+    let store = LogStore::with_compaction(&path, 0);
+    store.prepare().await.unwrap();
+    fs::create_dir(&in_the_way).unwrap();
+    store.insert(&insert(1..=10)).await.unwrap();
+    let before = fs::metadata(&path).unwrap().len();
+    for _ in 0..100 {
+        pause_and_resume(&store).await;
+    }
+    assert!(fs::metadata(&path).unwrap().len() > before, "it grows");
+
+    fs::remove_dir(&in_the_way).unwrap();
+    for _ in 0..1_000 {
+        pause_and_resume(&store).await;
+    }
+    let after = fs::metadata(&path).unwrap().len();
+    assert!(after < 20 * before, "it was written anew: {before} bytes, then {after}");
+    drop(store);
+    let again = LogStore::open(&path);
+    for number in 1..=10 {
+        assert!(is_there(&again, number).await, "{number}");
+    }
+}
+
+async fn pause_and_resume(store: &LogStore) {
+    let (control, queue) = (store.control().unwrap(), QueueName::default_queue());
+    control.pause(Timestamp::UNIX_EPOCH, &queue).await.unwrap();
+    control.resume(Timestamp::UNIX_EPOCH, &queue).await.unwrap();
+}
