@@ -88,14 +88,18 @@ const CALLS: usize = 11;
 
 async fn call(store: &LogStore, number: usize) {
     let (kind, queue, second) =
-        (Kind::new("mail").unwrap(), QueueName::default_queue(), Duration::from_secs(1));
+        (Kind::new("mail").expect("a name"), QueueName::default_queue(), Duration::from_secs(1));
     let new =
         |number| NewJob::new(id(number), kind.clone(), queue.clone(), Payload::from_store("[\"\u{e9}\\n\"]"));
-    let (control, now) = (store.control().unwrap(), at(i64::try_from(number).unwrap()));
+    let (control, now) =
+        (store.control().expect("it has control"), at(i64::try_from(number).expect("a small number")));
     let lease = |job, generation| LeaseKey { id: id(job), generation };
     let settle = async |job, outcome| {
         let outcomes = vec![Settlement { lease: lease(job, 1), outcome }];
-        assert_ne!(store.settle(&SettleJobs::new(now, outcomes)).await.unwrap().jobs, [Settled::Lost]);
+        assert_ne!(
+            store.settle(&SettleJobs::new(now, outcomes)).await.expect("the store answers").jobs,
+            [Settled::Lost]
+        );
     };
     match number {
         0 => {
@@ -103,18 +107,26 @@ async fn call(store: &LogStore, number: usize) {
             first.unique = key("until it is over", KeyHold::UntilFinished);
             second.unique = key("for a while", KeyHold::For(Duration::MAX));
             second.metadata.insert("tenant".into(), "7".into());
-            store.insert(&InsertJobs::new(now, vec![first, second, new(3), new(4)])).await.map(drop).unwrap();
+            store
+                .insert(&InsertJobs::new(now, vec![first, second, new(3), new(4)]))
+                .await
+                .map(drop)
+                .expect("the store answers");
         }
         1 => {
             let (claim, worker) =
                 (ClaimId::from_uuid(Uuid::from_u128(8)), WorkerId::from_uuid(Uuid::from_u128(9)));
             let demand = vec![QueueDemand { queue: queue.clone(), limit: 3 }];
             let request = ClaimJobs::new(now, claim, worker, demand, [kind.clone()].into(), second);
-            assert_eq!(store.claim(&request).await.unwrap().queues[0].jobs.len(), 3);
+            assert_eq!(store.claim(&request).await.expect("the store answers").queues[0].jobs.len(), 3);
         }
         2 => {
             let leases = vec![lease(1, 1), lease(3, 1)];
-            store.renew(&RenewLeases::new(now, second * 5, leases)).await.map(drop).unwrap();
+            store
+                .renew(&RenewLeases::new(now, second * 5, leases))
+                .await
+                .map(drop)
+                .expect("the store answers");
         }
         3 => {
             let failure = Failure::new(FailureKind::Error, "no \"route\"\n");
@@ -122,26 +134,36 @@ async fn call(store: &LogStore, number: usize) {
         }
         4 => settle(2, Outcome::Complete).await,
         5 => assert_eq!(
-            store.cancel(&CancelJobs::new(now, vec![id(3)])).await.unwrap(),
+            store.cancel(&CancelJobs::new(now, vec![id(3)])).await.expect("the store answers"),
             [CancelStatus::Requested]
         ),
         6 => {
-            store.insert(&InsertJobs::new(now, vec![new(5), new(6)])).await.map(drop).unwrap();
+            store
+                .insert(&InsertJobs::new(now, vec![new(5), new(6)]))
+                .await
+                .map(drop)
+                .expect("the store answers");
         }
-        7 => assert_eq!(store.recover(&RecoverJobs::new(now, 9, second)).await.unwrap().jobs.len(), 1),
+        7 => assert_eq!(
+            store.recover(&RecoverJobs::new(now, 9, second)).await.expect("the store answers").jobs.len(),
+            1
+        ),
         8 => assert!(matches!(
-            control.requeue(now, &[id(2)]).await.unwrap().jobs[..],
+            control.requeue(now, &[id(2)]).await.expect("the store answers").jobs[..],
             [RequeueStatus::Requeued(_)]
         )),
-        9 => assert_eq!(control.delete(now, &[id(4)]).await.unwrap(), [DeleteStatus::Deleted]),
-        _ => control.pause(now, &queue).await.unwrap(),
+        9 => assert_eq!(
+            control.delete(now, &[id(4)]).await.expect("the store answers"),
+            [DeleteStatus::Deleted]
+        ),
+        _ => control.pause(now, &queue).await.expect("the store answers"),
     }
 }
 
 /// All that a store says of itself.
 async fn all(store: &LogStore) -> Result<String, StoreError> {
     let ids: Vec<_> = (1..=6).map(id).collect();
-    let inspect = store.inspect().unwrap();
+    let inspect = store.inspect().expect("it has inspect");
     let args = |job: &JobRecord| job.args.as_str().to_owned();
     let jobs = store.get(&ids).await?;
     let args: Vec<_> = jobs.iter().flatten().map(args).collect();
@@ -150,13 +172,13 @@ async fn all(store: &LogStore) -> Result<String, StoreError> {
         // A job that is refused, or else is deleted again, tells who holds a key.
         let mut probe = NewJob::new(
             id(99),
-            Kind::new("probe").unwrap(),
+            Kind::new("probe").expect("a name"),
             QueueName::default_queue(),
             Payload::from_store("0"),
         );
         probe.unique = key(text, KeyHold::UntilFinished);
         probes.push(store.insert(&InsertJobs::new(at(100), vec![probe])).await?.jobs);
-        store.control().unwrap().delete(at(100), &[id(99)]).await?;
+        store.control().expect("it has control").delete(at(100), &[id(99)]).await?;
     }
     let counts = inspect.count(&CountJobs::new(at(100), JobFilter::all())).await?;
     Ok(format!("{jobs:?} {args:?} {counts:?} {:?} {probes:?}", inspect.queues(at(100)).await?))
@@ -171,12 +193,12 @@ async fn history() -> Vec<(Vec<u8>, String)> {
         if calls > 0 {
             call(&store, calls - 1).await;
         } else {
-            store.prepare().await.unwrap();
+            store.prepare().await.expect("the store answers");
         }
-        let bytes = fs::read(folder.log()).unwrap();
-        history.push((bytes.clone(), all(&store).await.unwrap()));
-        store.close().await.unwrap();
-        folder.write(bytes).unwrap(); // without what `all` has tried
+        let bytes = fs::read(folder.log()).expect("a file");
+        history.push((bytes.clone(), all(&store).await.expect("the store answers")));
+        store.close().await.expect("the store answers");
+        folder.write(bytes).expect("a file"); // without what `all` has tried
     }
     assert!(
         history

@@ -251,16 +251,18 @@ impl<'a> Draft<'a> {
         DeleteStatus::Deleted
     }
 
-    pub(super) fn pause(&mut self, queue: &QueueName, now: Timestamp) {
+    pub(super) fn pause(&mut self, queue: &QueueName, now: Timestamp) -> Result<(), StoreError> {
         if !self.state.paused().contains_key(queue) {
             self.change(Change::Paused(Queue(queue.clone()), Some(now)));
         }
+        Ok(())
     }
 
-    pub(super) fn resume(&mut self, queue: &QueueName) {
+    pub(super) fn resume(&mut self, queue: &QueueName) -> Result<(), StoreError> {
         if self.state.paused().contains_key(queue) {
             self.change(Change::Paused(Queue(queue.clone()), None));
         }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ impl InspectStore for LogStore {
             let row = |((queue, kind, state), count): (&(QueueName, Kind, JobState), &u64)| JobCount {
                 next_run_at: draft
                     .state
-                    .next_due(queue, &[kind.clone()])
+                    .next_due(queue, std::slice::from_ref(kind))
                     .filter(|_| *state == JobState::Waiting),
                 queue: queue.clone(),
                 kind: kind.clone(),
@@ -74,10 +74,10 @@ impl ControlStore for LogStore {
     }
 
     async fn pause(&self, now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
-        self.call(StoreOperation::Pause, |draft| Ok(draft.pause(queue, now))).await
+        self.call(StoreOperation::Pause, |draft| draft.pause(queue, now)).await
     }
 
     async fn resume(&self, _now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
-        self.call(StoreOperation::Resume, |draft| Ok(draft.resume(queue))).await
+        self.call(StoreOperation::Resume, |draft| draft.resume(queue)).await
     }
 }
