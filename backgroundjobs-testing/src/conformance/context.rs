@@ -1,7 +1,7 @@
 //! What checks are written with: made-up instants, ids and jobs, and calls that fail with a clause's number.
 
-use std::fmt::{Debug, Display};
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimId, ClaimJobs, ClaimedJob, ClaimedJobs, ClaimedQueue, Failure,
     FailureKind, InsertJobs, Inserted, JobId, JobRecord, JobState, JobStore, KeyHold, Kind, LeaseKey,
     LeaseStatus, NewJob, Outcome, Payload, PruneJobs, PrunedJobs, QueueDemand, QueueName, RecoverJobs,
-    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, StoreError, Timestamp, UniqueKey,
-    WorkerId,
+    RecoveredJobs, RenewLeases, Retention, SettleJobs, Settled, Settlement, Timestamp, UniqueKey, WorkerId,
 };
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use super::operations::{self, Operations, Watched};
+pub(super) use super::expect::{answer, broken, holds, same, shown};
+use super::operations::{Operations, Watched};
 use super::{Capability, FreshStore, OwnClock, StoreUnderTest};
 
 /// The queue of a job that a check says nothing else about.
@@ -76,47 +76,6 @@ pub(super) const fn applied(state: JobState) -> Settled {
     Settled::Applied { state }
 }
 
-/// As much of a value as a message can bear.
-pub(super) fn shown(value: impl Debug) -> String {
-    const MOST: usize = 1_500;
-    let mut text = format!("{value:?}");
-    if text.len() > MOST {
-        text.truncate(text.floor_char_boundary(MOST));
-        text.push('…');
-    }
-    text
-}
-
-/// Fails with the clause unless both are equal.
-#[track_caller]
-pub(super) fn same<T: PartialEq + Debug>(clause: &str, what: impl Display, seen: T, expected: T) {
-    if seen != expected {
-        broken(format_args!("clause {clause}: {what}: expected {}, saw {}", shown(expected), shown(seen)));
-    }
-}
-
-/// Fails, and shows the calls so far.
-#[track_caller]
-pub(super) fn broken(message: impl Display) -> ! {
-    panic!("{message}{}", operations::so_far())
-}
-
-/// Fails with the clause unless `holds`; `what` says what should.
-#[track_caller]
-pub(super) fn holds(clause: &str, what: impl Display, holds: bool, seen: impl Debug) {
-    if !holds {
-        broken(format_args!("clause {clause}: expected {what}, saw {}", shown(seen)));
-    }
-}
-
-#[track_caller]
-pub(super) fn answer<T>(call: &str, result: Result<T, StoreError>) -> T {
-    match result {
-        Ok(reply) => reply,
-        Err(error) => broken(format_args!("clauses F-2, F-3: {call}: expected an answer, saw {error}")),
-    }
-}
-
 /// What the ids that checks make up begin with; the rest is their number.
 const IDS: u128 = 0x01b8_7a33_7c00_7000_8000_0000_0000_0000;
 
@@ -165,6 +124,20 @@ impl Origin {
     }
 }
 
+/// A store of its own, with what it needs.
+pub(super) struct Another {
+    store: Arc<Watched>,
+    _fresh: FreshStore,
+}
+
+impl Deref for Another {
+    type Target = dyn JobStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
 impl Context {
     pub(super) fn new(under_test: Arc<dyn StoreUnderTest>, origin: Origin, operations: Operations) -> Self {
         let store = Watched::new(origin.fresh().store().clone(), "", operations.clone());
@@ -187,6 +160,13 @@ impl Context {
     /// The store, for a task of its own.
     pub(super) fn handle(&self) -> Arc<dyn JobStore> {
         self.store.clone()
+    }
+
+    /// A fresh store beside this one, not prepared.
+    pub(super) async fn another(&self) -> Another {
+        let fresh = self.under_test.fresh().await;
+        let store = Watched::new(fresh.store().clone(), "another store: ", self.operations.clone());
+        Another { store, _fresh: fresh }
     }
 
     /// Another handle on the same data, prepared.

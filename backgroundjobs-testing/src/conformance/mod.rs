@@ -37,6 +37,7 @@ mod context;
 mod control;
 mod data;
 mod dropped;
+mod expect;
 mod failures;
 mod handles;
 mod history;
@@ -165,16 +166,14 @@ impl Check {
     /// latest calls and their answers.
     pub async fn run(&self, under_test: &Arc<dyn StoreUnderTest>) -> Verdict {
         let operations = Operations::default();
-        let run = self.run_watched(under_test, operations.clone());
-        let run = patience::answered_within(under_test.patience(), &operations, run);
+        let patience = under_test.patience();
         let give_up = || {
-            let patience = under_test.patience();
-            broken(format_args!(
-                "clauses F-2, F-3, F-7: {}: expected answers, saw none for {patience:?}",
-                self.name
-            ))
+            let name = self.name;
+            broken(format_args!("clauses F-2, F-3, F-7: {name}: expected answers, saw none for {patience:?}"))
         };
-        operations.clone().within(async { run.await.unwrap_or_else(give_up) }).await
+        let run = self.run_watched(under_test, operations.clone());
+        let run = patience::answered_within(patience, &operations, run, give_up);
+        operations.clone().within(run).await
     }
 
     async fn run_watched(&self, under_test: &Arc<dyn StoreUnderTest>, operations: Operations) -> Verdict {

@@ -12,21 +12,22 @@ use parking_lot::Mutex;
 use super::operations::Operations;
 use crate::scheduler::real_time::{self, Ticker};
 
-/// Awaits the check, unless none of its calls is answered for as long as `patience`: then `None`. A check whose
-/// store answers at once starts no thread for it.
+/// Awaits the check, unless none of its calls is answered for as long as `patience`: then it is what `give_up` says,
+/// while the check still hangs. A check whose store answers at once starts no thread for it.
 pub(super) async fn answered_within<T>(
     patience: Duration,
     operations: &Operations,
     check: impl Future<Output = T>,
-) -> Option<T> {
+    give_up: impl Fn() -> T,
+) -> T {
     let (ticker, watch) = (Ticker::default(), Arc::new(Watch::new(patience, operations)));
     let mut check = pin!(check);
     poll_fn(|cx| {
         if let Poll::Ready(value) = check.as_mut().poll(cx) {
-            return Poll::Ready(Some(value));
+            return Poll::Ready(value);
         }
         if watch.is_over(ticker.now()) {
-            return Poll::Ready(None);
+            return Poll::Ready(give_up());
         }
         *watch.waiting.lock() = Some(cx.waker().clone());
         ticker.start(|| {

@@ -17,13 +17,13 @@ pub trait StoreUnderTest: Send + Sync {
     async fn fresh(&self) -> FreshStore;
 
     /// Another handle on the same data, as another part of the program or another process has; `None` where
-    /// there can be only one.
+    /// there can be only one. It need not be prepared. The checks also ask for one to see whether there is any.
     async fn second_handle(&self, _fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
         None
     }
 
     /// A handle on the same data after the fresh store was closed, as a program has after its next start; `None`
-    /// for a store that does not last.
+    /// for a store that does not last. It need not be prepared.
     async fn reopen(&self, _fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
         None
     }

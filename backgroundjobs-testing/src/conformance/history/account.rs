@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::operations;
 use backgroundjobs_core::{ClaimId, JobId, JobRecord, JobState, LeaseKey, Outcome, Timestamp};
 
 /// What was met: a history that met too little shows nothing.
@@ -27,8 +28,11 @@ pub(super) struct Account {
     recoveries: BTreeMap<JobId, Vec<Recovery>>,
     workers: BTreeSet<usize>,
     met: Met,
-    faults: Vec<String>,
+    faults: Vec<Fault>,
 }
+
+/// What cannot be explained, of a job.
+pub(super) type Fault = (JobId, String);
 
 /// One claim of one job.
 #[derive(Debug)]
@@ -80,7 +84,7 @@ impl Account {
         self.workers.insert(worker);
         let (since, id) = (self.moment(), lease.id);
         if !self.offered.contains(&id) {
-            self.faults.push(format!("job {id} was handed out, and nobody has inserted it"));
+            self.faults.push((id, "was handed out, and nobody has inserted it".to_owned()));
         }
         let claims = self.claims.entry(id).or_default();
         match claims.get(&lease.generation) {
@@ -88,7 +92,7 @@ impl Account {
             Some(claim) if claim.of == of => {}
             Some(_) => {
                 let generation = lease.generation;
-                self.faults.push(format!("generation {generation} of job {id} was handed to two claims"));
+                self.faults.push((id, format!("was handed to two claims as generation {generation}")));
             }
             None => {
                 let claim = Claim { of, until, since, settled: None, is_refused: false };
@@ -113,8 +117,10 @@ impl Account {
         let is_known = claim.settled.is_some();
         match is_applied {
             true if claim.is_refused => {
-                let fault = format!("an outcome of job {} was taken after its claim was lost", lease.id);
-                self.faults.push(fault);
+                let generation = lease.generation;
+                let fault =
+                    format!("took an outcome of generation {generation} after that was said to be lost");
+                self.faults.push((lease.id, fault));
             }
             true => claim.settled = Some(outcome.clone()),
             // A repeat is not known any more once a later claim was settled.
@@ -140,20 +146,19 @@ impl Account {
     }
 
     /// All that cannot be explained, given what the store has of each job once all is over.
-    pub(super) fn faults(&self, records: &BTreeMap<JobId, JobRecord>) -> Vec<String> {
+    pub(super) fn faults(&self, records: &BTreeMap<JobId, JobRecord>) -> Vec<Fault> {
         let mut faults = self.faults.clone();
         for id in &self.acknowledged {
-            match records.get(id).map(|record| record.state) {
-                None => {
-                    faults.push(format!("job {id} is lost: its insert was answered, and it is not there"))
-                }
-                Some(JobState::Succeeded) => {}
-                Some(state) => faults.push(format!("job {id} is lost: it is {state} once all is over")),
-            }
+            let fault = match records.get(id).map(|record| record.state) {
+                Some(JobState::Succeeded) => continue,
+                Some(state) => format!("is lost: it is {state} once all is over"),
+                None => "is lost: its insert was answered, and it is not there".to_owned(),
+            };
+            faults.push((*id, fault));
         }
         for (id, claims) in &self.claims {
             let recoveries = self.recoveries.get(id).map_or(&[][..], Vec::as_slice);
-            faults.extend(unexplained(*id, claims, recoveries));
+            faults.extend(unexplained(claims, recoveries).into_iter().map(|fault| (*id, fault)));
         }
         faults
     }
@@ -175,27 +180,26 @@ impl Account {
 
 /// What cannot be explained of one job. Each claim of it ended by an outcome or was taken back; it is not claimed
 /// after it has succeeded; and it was taken back only when a lease may have run out.
-fn unexplained(id: JobId, claims: &BTreeMap<u64, Claim>, recoveries: &[Recovery]) -> Vec<String> {
+fn unexplained(claims: &BTreeMap<u64, Claim>, recoveries: &[Recovery]) -> Vec<String> {
     let mut faults = Vec::new();
     let is_success = |claim: &&Claim| matches!(claim.settled, Some(Outcome::Complete));
     let successes = claims.values().filter(is_success).count();
     let ends_with_one = claims.values().next_back().as_ref().is_some_and(is_success);
     if successes > usize::from(ends_with_one) {
-        faults.push(format!("job {id} was handed out again after it had succeeded: {claims:?}"));
+        faults.push("was handed out again after it had succeeded".to_owned());
     }
     let open: Vec<_> = claims.values().filter(|claim| claim.settled.is_none()).collect();
     if open.len() != recoveries.len() {
         let (open, back) = (open.len(), recoveries.len());
         faults.push(format!(
-            "{open} claims of job {id} ended without an outcome, and it was taken back {back} times: {claims:?}"
+            "had {open} claims that ended without an outcome, and was taken back {back} times"
         ));
     }
     for Recovery { now, sent } in recoveries {
         let is_held = |claim: &&Claim| claim.since < *sent && claim.until > *now;
         if open.iter().all(is_held) {
-            faults.push(format!(
-                "job {id} was taken back at {now}, when every claim of it was held: {claims:?}"
-            ));
+            faults
+                .push(format!("was taken back at {}, when every claim of it was held", operations::at(*now)));
         }
     }
     faults

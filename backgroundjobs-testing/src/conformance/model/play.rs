@@ -13,7 +13,7 @@ use backgroundjobs_core::{
 use backgroundjobs_memory::MemoryStore;
 
 use super::super::context::{Context, answer, at, id_of, kind, lease_of, queue, shown};
-use super::super::operations::Watched;
+use super::super::operations::{self, Watched};
 use super::super::{Capability, FreshStore};
 use super::step::{Call, Demand, Holder, JOBS, NAMES, Offer, Step, Target};
 
@@ -241,8 +241,9 @@ impl<'a> Play<'a> {
         let (mut seen, mut expected) =
             (answer("get", store.get(&all).await), answer("get", self.model.get(&all).await));
         seen.iter_mut().chain(&mut expected).flatten().for_each(unworded);
-        if let Some((seen, expected)) = seen.iter().zip(&expected).find(|(seen, expected)| seen != expected) {
-            return Some(told("the record of a job", seen, expected));
+        let mut records = all.iter().zip(seen.iter().zip(&expected));
+        if let Some((id, (seen, expected))) = records.find(|(_, (seen, expected))| seen != expected) {
+            return Some(told(&format!("the record of job {}", operations::id(*id)), seen, expected));
         }
         let (inspect, model) = (store.inspect()?, self.model.inspect().expect("the model has it"));
         let count = CountJobs::new(self.now, JobFilter::all());
@@ -288,8 +289,18 @@ fn unworded(record: &mut JobRecord) {
     crashes.for_each(|failure| failure.failure.text = ErrorText::new(""));
 }
 
+/// What differs, line by line where both have the same lines.
 fn told(what: &str, seen: &impl Debug, expected: &impl Debug) -> String {
-    format!("{what}: expected {}, saw {}", shown(expected), shown(seen))
+    let lines = |value: &dyn Debug| -> Vec<String> {
+        format!("{value:#?}").lines().map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
+    };
+    let (saw, wanted) = (lines(seen), lines(expected));
+    if saw.len() != wanted.len() {
+        return format!("{what}: expected {}, saw {}", shown(expected), shown(seen));
+    }
+    let pairs = saw.into_iter().zip(wanted).filter(|(saw, wanted)| saw != wanted);
+    let different: Vec<_> = pairs.map(|(saw, wanted)| format!("expected {wanted}, saw {saw}")).collect();
+    format!("{what}: {}", different.join("; "))
 }
 
 /// How two answers differ; of errors the kind counts.

@@ -13,12 +13,19 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 
+use backgroundjobs_core::JobId;
 use parking_lot::Mutex;
 
 pub(super) use watched::Watched;
+pub(super) use words::{at, id};
+
+use crate::explore::SEEDS;
 
 /// How many calls a failure shows, the latest.
 const SHOWN: usize = 40;
+
+/// How many calls are kept, for a failure that is about some jobs only.
+const KEPT: usize = 4_000;
 
 /// Stands between a message and the calls below it.
 pub(super) const HEADING: &str = "\n\noperations so far";
@@ -34,6 +41,8 @@ struct Calls {
     kept: VecDeque<Call>,
     answers: u64,
     seed: Option<u64>,
+    /// The jobs that a failure is about, as they are written.
+    about: Vec<String>,
 }
 
 struct Call {
@@ -78,6 +87,11 @@ impl Operations {
         self.0.lock().seed = Some(seed);
     }
 
+    /// Says that only calls that name one of these are worth showing.
+    pub(super) fn are_about(&self, jobs: &[JobId]) {
+        self.0.lock().about = jobs.iter().map(|job| words::id(*job)).collect();
+    }
+
     /// Forgets the calls so far: they are of a store that is done with.
     pub(super) fn start_anew(&self) {
         let mut calls = self.0.lock();
@@ -86,7 +100,7 @@ impl Operations {
 
     fn ask(&self, asked: String) -> Pending {
         let mut calls = self.0.lock();
-        if calls.kept.len() == SHOWN {
+        if calls.kept.len() == KEPT {
             calls.kept.pop_front();
             calls.first += 1;
         }
@@ -125,16 +139,39 @@ impl Drop for Pending {
     }
 }
 
+impl Calls {
+    /// Those to be shown, with their numbers.
+    fn shown(&self) -> Vec<(usize, &Call)> {
+        let numbered = self.kept.iter().enumerate().map(|(index, call)| (self.first + index + 1, call));
+        let shown: Vec<_> = numbered.filter(|(_, call)| self.is_about(call)).collect();
+        shown[shown.len().saturating_sub(SHOWN)..].to_vec()
+    }
+
+    fn is_about(&self, call: &Call) -> bool {
+        let answered = match &call.answered {
+            Answered::With(text) => text.as_str(),
+            Answered::Not | Answered::Dropped => "",
+        };
+        let words = |text: &str| -> bool {
+            text.split(['[', ']', ' ', ',']).any(|word| self.about.iter().any(|about| about == word))
+        };
+        self.about.is_empty() || words(&call.asked) || words(answered)
+    }
+}
+
 impl fmt::Display for Operations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let calls = self.0.lock();
-        let all = calls.first + calls.kept.len();
-        match calls.first {
-            0 => write!(f, "{HEADING} ({all}), times since the check began:")?,
-            _ => write!(f, "{HEADING} ({all}, the last {SHOWN} here), times since the check began:")?,
+        let (all, shown) = (calls.first + calls.kept.len(), calls.shown());
+        write!(f, "{HEADING} ({all}")?;
+        match (shown.len() == all, calls.about.is_empty()) {
+            (true, _) => {}
+            (false, true) => write!(f, ", the last {} here", shown.len())?,
+            (false, false) => write!(f, ", the last {} about {} here", shown.len(), calls.about.join(", "))?,
         }
-        for (index, Call { asked, answered }) in calls.kept.iter().enumerate() {
-            write!(f, "\n{:>4}. {asked}", calls.first + index + 1)?;
+        f.write_str("), times since the check began:")?;
+        for (number, Call { asked, answered }) in shown {
+            write!(f, "\n{number:>4}. {asked}")?;
             match answered {
                 Answered::Not => f.write_str(" -> no answer yet")?,
                 Answered::Dropped => f.write_str(" -> dropped by the check before it was answered")?,
@@ -143,7 +180,7 @@ impl fmt::Display for Operations {
             }
         }
         match calls.seed {
-            Some(seed) => write!(f, "\nseed: {seed} ({}={seed} runs it alone)", crate::explore::SEEDS),
+            Some(seed) => write!(f, "\nseed: {seed} ({SEEDS}={seed} runs it alone)"),
             None => f.write_str("\nseed: none, it makes the same calls each time"),
         }
     }

@@ -19,7 +19,7 @@ const ITEMS: usize = 8;
 const TEXT: usize = 60;
 
 /// An instant, since the check began; a calendar time where that is far off.
-pub(super) fn at(instant: Timestamp) -> String {
+pub(in crate::conformance) fn at(instant: Timestamp) -> String {
     const YEAR: i64 = 31_536_000_000_000;
     let micros = i128::from(instant.as_micros()) - i128::from(context::at(0).as_micros());
     if micros.unsigned_abs() > YEAR.unsigned_abs().into() {
@@ -35,7 +35,7 @@ fn when(instant: Option<Timestamp>) -> String {
 }
 
 /// An id: its number where the check made it up.
-fn id(id: JobId) -> String {
+pub(in crate::conformance) fn id(id: JobId) -> String {
     short(id.as_uuid())
 }
 
