@@ -214,7 +214,7 @@ fn unavailable(operation: StoreOperation, why: &str) -> StoreError {
 impl JobStore for LogStore {
     fn profile(&self) -> StoreProfile {
         let keep = Keep::latest(10_000);
-        StoreProfile::in_process("log").retention(Retention {
+        StoreProfile::in_process("log").lasting().retention(Retention {
             succeeded: keep,
             failed: keep,
             cancelled: keep,
