@@ -1,6 +1,6 @@
 //! What only shows inside: who waits for whom, and what becomes of a store whose disk fails.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
@@ -13,7 +13,8 @@ use super::LogStore;
 
 /// A log in a folder of its own.
 fn log(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("log-inside-{}-{name}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("backgroundjobs-log-inside-{name}"));
+    _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder for tests");
     folder.join("jobs.log")
 }
@@ -89,11 +90,14 @@ async fn after_a_write_that_failed_nothing_is_answered_until_the_log_is_opened_a
     let store = LogStore::open(&path);
     store.insert(&insert([1])).await.unwrap();
     let data = store.data(StoreOperation::Prepare).unwrap();
-    data.log.lock().await.set_file(File::open(&path).unwrap()); // to be read only: as a disk that is full
-
+    let disk = |read_only: bool| OpenOptions::new().read(true).append(!read_only).open(&path).unwrap();
+    data.log.lock().await.set_file(disk(true)); // it takes no more
+    let failed = store.insert(&insert([2])).await.unwrap_err();
+    data.log.lock().await.set_file(disk(false)); // it takes some again, but memory has what the file has not
     let errors = [
+        failed,
         store.insert(&insert([2])).await.unwrap_err(),
-        store.insert(&insert([1])).await.unwrap_err(),
+        store.insert(&insert([3])).await.unwrap_err(),
         store.get(&[job(2).id]).await.unwrap_err(),
     ];
     for error in errors {
