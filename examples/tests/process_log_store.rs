@@ -2,7 +2,7 @@
 //!
 //! This program is both processes: with a path it is the one that is killed.
 
-#[expect(dead_code, unused_imports, reason = "its own tests are run by tests/log_store.rs")]
+#[expect(dead_code, unused_imports, reason = "its own tests are run elsewhere")]
 #[path = "../src/bin/log_store/store/mod.rs"]
 mod store;
 

@@ -11,12 +11,25 @@ use uuid::Uuid;
 
 use super::LogStore;
 
-/// A log in a folder of its own.
-fn log(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("backgroundjobs-log-inside-{name}"));
-    _ = fs::remove_dir_all(&folder);
-    fs::create_dir_all(&folder).expect("a folder for tests");
-    folder.join("jobs.log")
+/// A folder with a log, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("backgroundjobs-log-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder for tests");
+        Self(folder)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("jobs.log")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 fn job(number: u128) -> NewJob {
@@ -42,7 +55,8 @@ async fn is_there(store: &LogStore, number: u128) -> bool {
 
 #[tokio::test]
 async fn an_answer_waits_until_all_that_it_saw_is_on_the_disk() {
-    let path = log("waits");
+    let folder = Folder::new("waits");
+    let path = folder.log();
     let store = LogStore::open(&path);
     let data = store.data(StoreOperation::Prepare).unwrap();
     let at_work = data.log.try_lock().expect("nobody writes"); // as one whose sync takes long
@@ -64,7 +78,8 @@ async fn an_answer_waits_until_all_that_it_saw_is_on_the_disk() {
 
 #[tokio::test]
 async fn calls_that_wait_are_written_together_also_those_that_were_dropped() {
-    let path = log("together");
+    let folder = Folder::new("together");
+    let path = folder.log();
     let store = LogStore::open(&path);
     let data = store.data(StoreOperation::Prepare).unwrap();
     let at_work = data.log.try_lock().expect("nobody writes");
@@ -86,7 +101,8 @@ async fn calls_that_wait_are_written_together_also_those_that_were_dropped() {
 
 #[tokio::test]
 async fn after_a_write_that_failed_nothing_is_answered_until_the_log_is_opened_anew() {
-    let path = log("full");
+    let folder = Folder::new("full");
+    let path = folder.log();
     let store = LogStore::open(&path);
     store.insert(&insert([1])).await.unwrap();
     let data = store.data(StoreOperation::Prepare).unwrap();
@@ -111,7 +127,8 @@ async fn after_a_write_that_failed_nothing_is_answered_until_the_log_is_opened_a
 
 #[tokio::test]
 async fn a_log_that_cannot_be_written_anew_goes_on_as_it_is() {
-    let path = log("stays");
+    let folder = Folder::new("stays");
+    let path = folder.log();
     let in_the_way = path.with_file_name("jobs.log.new");
     let store = LogStore::with_compaction(&path, 0);
     store.prepare().await.unwrap();
