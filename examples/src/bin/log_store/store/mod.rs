@@ -28,6 +28,8 @@ use state::State;
 
 /// The log is not written anew while it is smaller.
 const COMPACT_ABOVE: u64 = 1 << 20;
+/// Calls whose changes wait for the disk. A caller that gives up leaves them there, so callers alone are no bound.
+const MOST_UNWRITTEN: usize = 10_000;
 
 /// Jobs in a log file. One at a time may have it open; who shares it in a process shares an `Arc` of this.
 #[derive(Debug)]
@@ -118,6 +120,9 @@ impl Memory {
     ) -> Result<(T, u64), StoreError> {
         if let Some(why) = &self.stopped {
             return Err(unavailable(operation, why));
+        }
+        if self.unwritten.len() >= MOST_UNWRITTEN {
+            return Err(unavailable(operation, "too many calls wait for the disk, which writes nothing"));
         }
         let mut draft = Draft::new(&mut self.state);
         let answer = match call(&mut draft) {

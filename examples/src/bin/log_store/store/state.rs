@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::change::{Change, Held, Queue, Row};
 
 /// What the log says, all in all. Only [`apply`](Self::apply) changes it, in a call as well as when it is read back.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct State {
     jobs: BTreeMap<JobId, JobRecord>,
     places: BTreeSet<Place>,

@@ -5,11 +5,14 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use backgroundjobs_core::*;
 use uuid::Uuid;
 
-use super::LogStore;
+use super::calls::Draft;
+use super::state::State;
+use super::{LogStore, MOST_UNWRITTEN};
 
 /// A folder with a log, removed at the end.
 struct Folder(PathBuf);
@@ -97,6 +100,64 @@ async fn calls_that_wait_are_written_together_also_those_that_were_dropped() {
     for number in 1..=100 {
         assert!(is_there(&again, number).await, "{number}");
     }
+}
+
+#[tokio::test]
+async fn callers_that_give_up_do_not_fill_memory_while_the_disk_stands() {
+    let folder = Folder::new("stands");
+    let store = LogStore::open(folder.log());
+    let data = store.data(StoreOperation::Prepare).unwrap();
+    let at_work = data.log.try_lock().expect("nobody writes");
+    for number in 0..MOST_UNWRITTEN as u128 {
+        let request = insert([number]);
+        assert!(poll(pin!(store.insert(&request))).is_pending());
+    }
+    let error = store.insert(&insert([u128::MAX])).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    drop(at_work);
+    assert_eq!(store.insert(&insert([0])).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+}
+
+#[test]
+fn a_draft_that_is_undone_was_never_there() {
+    let (now, later) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH + Duration::from_secs(60));
+    let mut new = insert(1..=6).jobs;
+    for (job, hold) in new.iter_mut().zip([KeyHold::UntilFinished, KeyHold::For(Duration::from_secs(9))]) {
+        job.unique = Some(UniqueKey { key: format!("{hold:?}").into(), hold });
+    }
+    let (id, queue) = (new[0].id, QueueName::default_queue());
+    let (claim, worker) = (ClaimId::from_uuid(Uuid::nil()), WorkerId::from_uuid(Uuid::nil()));
+    let claim = |limit| {
+        let demand = vec![QueueDemand { queue: queue.clone(), limit }];
+        ClaimJobs::new(now, claim, worker, demand, [new[0].kind.clone()].into(), Duration::from_secs(30))
+    };
+    let settle = |number: usize, outcome| {
+        let lease = LeaseKey { id: new[number].id, generation: 1 };
+        SettleJobs::new(now, vec![Settlement { lease, outcome }])
+    };
+    let failure = Failure::new(FailureKind::Error, "no");
+    let mut state = State::default();
+    let mut first = Draft::new(&mut state);
+    first.insert(&new[..5], now).unwrap();
+    first.claim(&claim(4), now);
+    first.settle(&settle(0, Outcome::Complete), now);
+    let before = state.clone();
+
+    let mut draft = Draft::new(&mut state);
+    draft.insert(&new[5..], now).unwrap();
+    draft.settle(&settle(1, Outcome::Retry { delay: Duration::ZERO, failure }), now);
+    draft.settle(&settle(2, Outcome::Complete), now);
+    draft.cancel(&[new[3].id, new[4].id], now);
+    assert_eq!(draft.recover(&RecoverJobs::new(later, 9, Duration::ZERO), later).jobs.len(), 1);
+    draft.requeue(&[id], now);
+    draft.pause(&queue, now).unwrap();
+    draft.delete(&[new[5].id]);
+    let keep = Keep::latest(0);
+    let retention = Retention { succeeded: keep, failed: keep, cancelled: keep };
+    assert!(draft.prune(&PruneJobs::new(later, retention, 9), later).removed > 1);
+    assert!(draft.done().len() > 12, "{:?}", draft.done());
+    draft.undo();
+    assert_eq!(state, before);
 }
 
 #[tokio::test]
