@@ -184,6 +184,7 @@ macro_rules! each_conformance_check {
                 give_up_a_wait_for_a_wake ["W-3"] [RemoteWakes];
                 claim_each_job_once ["C-1" "F-6"] [SecondHandle];
                 keep_everything ["L-3"] [Reopen];
+                keep_each_field ["L-3"] [Reopen];
             }
             own {
                 its_clock_decides ["T-1" "T-2"] [OwnClock];

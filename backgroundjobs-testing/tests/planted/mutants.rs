@@ -79,6 +79,12 @@ mutants! {
     ReopenForgetsKeys, "L-3", "handles::keep_everything";
     /// Pauses are gone after the store was opened again.
     ReopenForgetsPauses, "L-3", "handles::keep_everything";
+    /// What is written of a row has no metadata.
+    ReopenForgetsMetadata, "L-3", "handles::keep_each_field";
+    /// What is written of a key is who has it, and not until when.
+    ReopenHoldsKeysForEver, "L-3", "handles::keep_each_field";
+    /// That a running job is to be cancelled is kept in memory alone.
+    ReopenForgetsCancels, "L-3", "handles::keep_each_field";
     /// A store with a clock believes its callers all the same.
     OwnTimeIsTheCallers, "T-1", "own::its_clock_decides";
 
