@@ -25,6 +25,7 @@ use calls::Draft;
 use log::Log;
 use parking_lot::Mutex;
 use state::State;
+use tokio::sync::Notify;
 
 /// The log is not written anew while it is smaller.
 const COMPACT_ABOVE: u64 = 1 << 20;
@@ -51,8 +52,11 @@ enum LogFile {
 #[derive(Debug)]
 struct Data {
     memory: Mutex<Memory>,
-    /// Of tokio: who waits for it waits without a thread, and in the order of coming.
-    log: tokio::sync::Mutex<Log>,
+    /// Only ever tried, not waited for: who finds it taken waits for `turned` instead, and without a thread. An async
+    /// lock would be handed to the one who waits longest, and if nobody polls that one any more, all would wait.
+    log: Mutex<Log>,
+    /// Told whenever the log is free again.
+    turned: Notify,
     /// How many of the calls that changed something are on the disk.
     written: AtomicU64,
 }
@@ -104,6 +108,10 @@ impl LogStore {
         call: impl FnOnce(&mut Draft<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let data = self.data(operation)?;
+        // Callers that gave up have left their changes behind: those are written before more come.
+        while let Some(calls) = data.backlog() {
+            data.write(calls).await.map_err(|why| unavailable(operation, &why))?;
+        }
         let (answer, calls) = data.memory.lock().run(operation, call)?;
         data.write(calls).await.map_err(|why| unavailable(operation, &why))?;
         Ok(answer)
@@ -120,9 +128,6 @@ impl Memory {
     ) -> Result<(T, u64), StoreError> {
         if let Some(why) = &self.stopped {
             return Err(unavailable(operation, why));
-        }
-        if self.unwritten.len() >= MOST_UNWRITTEN {
-            return Err(unavailable(operation, "too many calls wait for the disk, which writes nothing"));
         }
         let mut draft = Draft::new(&mut self.state);
         let answer = match call(&mut draft) {
@@ -164,7 +169,14 @@ impl Memory {
 impl Data {
     fn new(log: Log, state: State) -> Self {
         let memory = Memory { state, calls: 0, unwritten: VecDeque::new(), stopped: None };
-        Self { memory: Mutex::new(memory), log: tokio::sync::Mutex::new(log), written: AtomicU64::new(0) }
+        let (memory, log) = (Mutex::new(memory), Mutex::new(log));
+        Self { memory, log, turned: Notify::new(), written: AtomicU64::new(0) }
+    }
+
+    /// The number of calls to be on the disk before there may be more; `None` when few wait for it.
+    fn backlog(&self) -> Option<u64> {
+        let memory = self.memory.lock();
+        (memory.unwritten.len() >= MOST_UNWRITTEN).then_some(memory.calls)
     }
 
     /// Waits until so many calls are on the disk; who comes to the log first writes for all. A caller that gives up here
@@ -173,13 +185,30 @@ impl Data {
         if self.written.load(Ordering::Acquire) >= calls {
             return Ok(());
         }
-        let mut log = self.log.lock().await;
-        // From here on nothing is awaited, so nobody can be dropped between two steps.
+        loop {
+            let turned = self.turned.notified(); // hears of every turn from here on
+            if let Some(written) = self.try_write(calls) {
+                return written;
+            }
+            turned.await;
+        }
+    }
+
+    /// `None`: somebody else writes. Nothing is awaited here, so nobody can be dropped between two steps.
+    fn try_write(&self, calls: u64) -> Option<Result<(), String>> {
+        let mut log = self.log.try_lock()?;
+        let written = self.write_lines(&mut log, calls);
+        drop(log);
+        self.turned.notify_waiters();
+        Some(written)
+    }
+
+    fn write_lines(&self, log: &mut Log, calls: u64) -> Result<(), String> {
         while self.written.load(Ordering::Acquire) < calls {
             if let Some(why) = &self.memory.lock().stopped {
                 return Err(why.clone());
             }
-            self.write_line(&mut log).map_err(|error| {
+            self.write_line(log).map_err(|error| {
                 let why = format!(
                     "the log could not be written ({error}); what it has is not known, so nothing is \
                      answered until it is opened anew: make room, then start the program again"

@@ -73,6 +73,7 @@ async fn an_answer_waits_until_all_that_it_saw_is_on_the_disk() {
     assert_eq!(lines(&path), 1, "nothing is on the disk but the first line");
 
     drop(at_work);
+    data.turned.notify_waiters();
     assert_eq!(insert_it.await.unwrap().jobs, [Inserted::New]);
     assert_eq!(again.await.unwrap().jobs, [Inserted::Existing(id[0])]);
     assert!(get.await.unwrap()[0].is_some());
@@ -91,6 +92,7 @@ async fn calls_that_wait_are_written_together_also_those_that_were_dropped() {
     assert!(calls.iter_mut().all(|call| poll(call.as_mut()).is_pending()));
     drop(calls.split_off(50));
     drop(at_work);
+    data.turned.notify_waiters();
     for call in calls {
         assert_eq!(call.await.unwrap().jobs, [Inserted::New]);
     }
@@ -103,6 +105,20 @@ async fn calls_that_wait_are_written_together_also_those_that_were_dropped() {
 }
 
 #[tokio::test]
+async fn a_call_that_nobody_polls_any_more_holds_up_no_other() {
+    let folder = Folder::new("left");
+    let store = LogStore::open(folder.log());
+    let data = store.data(StoreOperation::Prepare).unwrap();
+    let at_work = data.log.try_lock().expect("nobody writes");
+    let (first, second) = (insert([1]), insert([2]));
+    let (mut left, mut other) = (pin!(store.insert(&first)), pin!(store.insert(&second)));
+    assert!(poll(left.as_mut()).is_pending() && poll(other.as_mut()).is_pending());
+    drop(at_work);
+    data.turned.notify_waiters();
+    assert!(poll(other.as_mut()).is_ready() && poll(left.as_mut()).is_ready());
+}
+
+#[tokio::test]
 async fn callers_that_give_up_do_not_fill_memory_while_the_disk_stands() {
     let folder = Folder::new("stands");
     let store = LogStore::open(folder.log());
@@ -112,10 +128,15 @@ async fn callers_that_give_up_do_not_fill_memory_while_the_disk_stands() {
         let request = insert([number]);
         assert!(poll(pin!(store.insert(&request))).is_pending());
     }
-    let error = store.insert(&insert([u128::MAX])).await.unwrap_err();
-    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    let (next, id) = (insert([u128::MAX]), [job(u128::MAX).id]);
+    let (mut one_more, mut get) = (pin!(store.insert(&next)), pin!(store.get(&id)));
+    assert!(poll(one_more.as_mut()).is_pending() && poll(get.as_mut()).is_pending());
+    assert_eq!(data.memory.lock().unwritten.len(), MOST_UNWRITTEN, "it waits before it changes anything");
     drop(at_work);
-    assert_eq!(store.insert(&insert([0])).await.unwrap_err().kind(), StoreErrorKind::Unavailable);
+    data.turned.notify_waiters();
+    assert_eq!(one_more.await.unwrap().jobs, [Inserted::New]);
+    assert!(get.await.unwrap()[0].is_some());
+    assert!(data.memory.lock().unwritten.is_empty() && is_there(&store, 0).await);
 }
 
 #[test]
@@ -168,9 +189,9 @@ async fn after_a_write_that_failed_nothing_is_answered_until_the_log_is_opened_a
     store.insert(&insert([1])).await.unwrap();
     let data = store.data(StoreOperation::Prepare).unwrap();
     let disk = |read_only: bool| OpenOptions::new().read(true).append(!read_only).open(&path).unwrap();
-    data.log.lock().await.set_file(disk(true)); // it takes no more
+    data.log.lock().set_file(disk(true)); // it takes no more
     let failed = store.insert(&insert([2])).await.unwrap_err();
-    data.log.lock().await.set_file(disk(false)); // it takes some again, but memory has what the file has not
+    data.log.lock().set_file(disk(false)); // it takes some again, but memory has what the file has not
     let errors = [
         failed,
         store.insert(&insert([2])).await.unwrap_err(),
