@@ -163,6 +163,7 @@ macro_rules! each_conformance_check {
                 a_prune_is_whole_or_nothing ["F-1" "P-1"] [];
                 a_renew_is_whole_or_nothing ["F-1" "R-1"] [];
                 a_look_leaves_no_trace ["F-1"] [];
+                many_calls_given_up_leave_room ["F-1"] [];
                 a_prepare_may_be_made_again ["F-1" "L-1"] [];
                 a_close_may_be_made_again ["F-1" "L-2" "F-7"] [];
                 an_operators_call_is_whole_or_nothing ["F-1" "O-4"] [Control];
@@ -191,6 +192,7 @@ macro_rules! each_conformance_check {
                 give_up_a_wait_for_a_wake ["W-3"] [RemoteWakes];
                 claim_each_job_once ["C-1" "F-6"] [SecondHandle];
                 keep_everything ["L-3"] [Reopen];
+                keep_each_field ["L-3"] [Reopen];
             }
             own {
                 its_clock_decides ["T-1" "T-2"] [OwnClock];
