@@ -116,6 +116,14 @@ impl Env {
         Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX)
     }
 
+    /// A part of `most` at random; nothing where jitter is off.
+    pub(crate) fn spread(&self, most: Duration) -> Duration {
+        if !self.inner.jitter || most.is_zero() {
+            return Duration::ZERO;
+        }
+        most.mul_f64(self.inner.chance.lock().rng.f64())
+    }
+
     /// Starts a task that lives until it ends or is aborted; dropping the handle leaves it running.
     pub(crate) fn spawn(
         &self,
@@ -240,6 +248,11 @@ impl TaskHandle {
     /// Ends the task where it waits; its future is dropped soon, not at once.
     pub(crate) fn abort(&self) {
         (self.abort)();
+    }
+
+    /// Whether the task's future is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
     }
 
     /// Waits until the task's future is gone. Cancel safe.
