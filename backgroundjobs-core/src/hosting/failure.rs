@@ -146,6 +146,15 @@ impl FailureCause {
     }
 }
 
+/// What a part of a service brought that was guarded against panics, or what went wrong in words.
+pub(super) fn outcome<T>(ended: Result<super::ServiceResult<T>, String>) -> Result<T, ErrorText> {
+    match ended {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(ErrorText::from_error(&*error)),
+        Err(panic) => Err(ErrorText::new(&format!("it panicked: {panic}"))),
+    }
+}
+
 impl fmt::Display for ServiceFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { service, during, cause } = self;

@@ -33,12 +33,20 @@ mod host;
 mod jobs;
 mod join;
 mod policy;
+mod queue;
+mod queue_workers;
+mod refresher;
+mod refreshing;
 mod run;
 mod runner;
+mod schedule;
 mod service;
+#[cfg(feature = "signals")]
+mod signals;
 mod start;
 mod stop;
 mod stopping;
+mod timed;
 
 pub use build_error::{HostBuildError, HostBuildProblem};
 pub use builder::HostBuilder;
@@ -46,5 +54,13 @@ pub use failure::{During, FailureCause, HostError, ServiceFailure};
 pub use health::{HostHealth, HostPhase, ServiceHealth, ServiceReport, ServiceState};
 pub use host::Host;
 pub use policy::{OnFailure, RestartPolicy};
+pub use queue::{TaskQueue, TaskQueueError, WhenFull};
+pub use queue_workers::QueueWorkers;
+pub use refresher::Refresher;
+pub use refreshing::{Fresh, RefreshError, Refreshing};
+pub use schedule::Missed;
 pub use service::{BackgroundService, HostedService, ServiceError, ServiceResult};
+#[cfg(feature = "signals")]
+pub use signals::signals;
 pub use stopping::{Slept, Stopping};
+pub use timed::{Tick, TimedService, TimedTask, Timer};
