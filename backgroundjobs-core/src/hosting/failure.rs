@@ -176,10 +176,7 @@ impl fmt::Display for ServiceFailure {
                 if *during == During::Start {
                     return write!(f, " start, and was dropped");
                 }
-                write!(
-                    f,
-                    " stop, and was dropped: let it wait by stopping.sleep(..) or for stopping.cancelled()"
-                )
+                write!(f, " stop, and was dropped: let it look at stopping, or at the limit of its stop")
             }
             FailureCause::Blocks(limit) => write!(
                 f,

@@ -36,11 +36,11 @@ impl Host {
         let (mut first, mut is_told) = (pin!(first), false);
         let started = tokio::select! {
             biased;
+            started = self.start_once() => started?,
             () = &mut first => {
                 is_told = true;
                 false
             }
-            started = self.start_once() => started?,
         };
         if started {
             tokio::select! {

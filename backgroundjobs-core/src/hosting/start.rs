@@ -1,6 +1,7 @@
 //! Starting: in order, or all together; what was started is stopped again when something fails.
 
 use super::builder::Hook;
+use super::cell::ServiceCell;
 use super::failure::{During, FailureCause, ServiceFailure};
 use super::host::{Host, Part, Service};
 use super::join::join_all;
@@ -80,14 +81,8 @@ impl Host {
                 if self.alarm.has_rung() {
                     return Err(Halted::Told);
                 }
-                service.cell.enter(ServiceState::Starting);
-                if let Err(halted) = self.start_hosted(service, &**hosted, until).await {
-                    if service.cell.state() == ServiceState::Starting {
-                        // Dropped where it waited, because the host shall stop.
-                        service.cell.enter(ServiceState::Stopped);
-                    }
-                    return Err(halted);
-                }
+                let _starts = Starts::begin(&service.cell);
+                self.start_hosted(service, &**hosted, until).await?;
                 self.note_started(service).await
             }
         }
@@ -182,6 +177,24 @@ impl Host {
 
 fn one(halted: Halted) -> Vec<Halted> {
     vec![halted]
+}
+
+/// A service that starts. One that is dropped where it waited has stopped.
+struct Starts<'a>(&'a ServiceCell);
+
+impl<'a> Starts<'a> {
+    fn begin(cell: &'a ServiceCell) -> Self {
+        cell.enter(ServiceState::Starting);
+        Self(cell)
+    }
+}
+
+impl Drop for Starts<'_> {
+    fn drop(&mut self) {
+        if self.0.state() == ServiceState::Starting {
+            self.0.enter(ServiceState::Stopped);
+        }
+    }
 }
 
 /// A start under way; over when it is dropped, also before its end.
