@@ -157,7 +157,7 @@ impl TestKit {
     /// With the error's text when it cannot be built or started.
     pub async fn start_host(&self, builder: HostBuilder) -> Host {
         let host = self.host(builder);
-        self.run(host.start()).await.unwrap_or_else(|error| panic!("{error}"));
+        self.run(host.start()).await.unwrap_or_else(|error| panic!("{error:?}"));
         host
     }
 
