@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use backgroundjobs_core::hosting::{RefreshError, TaskQueueError};
 use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError};
 use serde::Serialize;
 
@@ -56,6 +57,19 @@ impl From<EnqueueError> for Refusal {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<TaskQueueError> for Refusal {
+    /// The queue is full, or the program is on its way out: the client may try again.
+    fn from(error: TaskQueueError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<RefreshError> for Refusal {
+    fn from(error: RefreshError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     }
 }
 

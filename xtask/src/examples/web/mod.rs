@@ -71,6 +71,40 @@ fn register_users(address: SocketAddr, client: usize) -> Result<BTreeSet<String>
     Ok(ids)
 }
 
+/// Letters sent to the queue of the service.
+const LETTERS: usize = 5;
+
+pub(super) fn hosts_its_services(place: &Place) -> Result<(), String> {
+    let server = Server::start(place)?;
+    let mut connection = Connection::open(server.address())?;
+    let health = connection.send("GET", "/health", None)?;
+    health.expect(200)?;
+    for service in ["jobs", "census", "letters", "motto", "server"] {
+        if !health.body.contains(&format!("\"{service} is running since ")) {
+            return Err(format!("{service} is not running: {}", health.body));
+        }
+    }
+    connection.send("POST", "/users", Some("{\"name\": \"masa\"}"))?.expect(202)?;
+    for _ in 0..LETTERS {
+        connection.send("POST", "/letters", Some("{\"name\": \"masa\"}"))?.expect(202)?;
+    }
+    let done = format!("{{\"users\":1,\"letters\":{LETTERS},\"motto\":\"motto ");
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let about = connection.send("GET", "/about", None)?;
+        about.expect(200)?;
+        if about.body.starts_with(&done) {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(format!("the services had not done their work within {LIMIT:?}: {}", about.body));
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    // The connection is still open, which keeps nobody from ending.
+    server.end("TERM")
+}
+
 pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
     let server = Server::start(place)?;
     let mut connection = Connection::open(server.address())?;
@@ -79,6 +113,8 @@ pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
     let refused: &[(&str, &str, Option<&str>, u16, &str)] = &[
         ("POST", "/users", Some("{\"name\": "), 400, "JSON"),
         ("POST", "/users/static", Some("masa"), 400, "JSON"),
+        ("POST", "/letters", Some("{\"nom\": \"masa\"}"), 422, "name"),
+        ("POST", "/health", None, 405, "method"),
         ("POST", "/users", Some("{\"nom\": \"masa\"}"), 422, "name"),
         ("POST", "/users/static", Some("[1]"), 422, "expected a string"),
         ("POST", "/users/later", Some("{\"nom\": \"masa\"}"), 422, "name"),
