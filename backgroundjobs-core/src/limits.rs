@@ -80,6 +80,8 @@ pub const WATCHED_PAIRS: usize = 1_000;
 pub const PRUNE_AT_MOST_EVERY: Duration = Duration::from_secs(60);
 /// What the stop of a host may take, all its services together: less than the 30 s that containers get.
 pub const HOST_STOP_TIMEOUT: Duration = Duration::from_secs(25);
+/// The last part of it, in which services that are left are told together; a tenth, of a time below 10 s.
+pub const HOST_LAST_MOMENT: Duration = Duration::from_secs(1);
 /// The wait before a hosted service that failed is started again; it doubles up to [`RESTART_CAP`].
 pub const RESTART_FIRST: Duration = Duration::from_secs(1);
 /// The longest wait before a hosted service is started again.

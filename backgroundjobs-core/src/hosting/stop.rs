@@ -9,7 +9,7 @@ use super::join::join_all;
 use super::service::ErasedHosted;
 use super::{HostError, HostPhase, ServiceState};
 use crate::catch_panic::CatchPanic;
-use crate::limits::LAST_CALLS;
+use crate::limits::HOST_LAST_MOMENT;
 use crate::{BoxFuture, Env, Timestamp};
 
 /// The time that all services share in a stop.
@@ -26,7 +26,7 @@ impl StopTimes {
     pub(super) fn from_now(env: &Env, limit: Duration) -> Self {
         let now = env.now();
         // So that whoever looks at its deadline ends by itself.
-        let last_moment = LAST_CALLS.min(limit / 10);
+        let last_moment = HOST_LAST_MOMENT.min(limit / 10);
         Self { limit, soft: now + (limit - last_moment), hard: now + limit }
     }
 }
@@ -144,7 +144,7 @@ impl Host {
         tokio::select! {
             biased;
             () = task.ended() => cell.take_stop_failure().or(Some(FailureCause::TimedOut(times.limit))),
-            () = self.env.sleep(LAST_CALLS) => Some(FailureCause::Blocks(times.limit)),
+            () = self.env.sleep(HOST_LAST_MOMENT) => Some(FailureCause::Blocks(times.limit)),
         }
     }
 
