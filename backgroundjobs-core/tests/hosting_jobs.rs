@@ -108,8 +108,8 @@ async fn every_part_of_every_service_finds_the_manager_of_the_jobs() {
                 })
                 .background("timed", TimedService::every(HOUR).at_once().run_fn(move |_: Tick| enqueue()))
                 .background("queue", queue.workers(1))
-                .on_started(move || enqueue())
-                .on_stopping(move || enqueue()),
+                .on_started(enqueue)
+                .on_stopping(enqueue),
         )
         .await;
     _ = kit.settle().await;

@@ -180,14 +180,10 @@ async fn a_stop_runs_what_is_queued_and_refuses_what_comes_later() {
     let stopped = |name: &str| TaskQueueError::Stopped { task: name.to_owned() };
     let (ended, waited, late) = kit
         .run(async {
-            tokio::join!(
-                host.stop(),
-                queue.enqueue("waits", task(&log, &env, "waits", Act::Well)),
-                async {
-                    env.sleep(SECOND / 2).await;
-                    queue.enqueue("late", task(&log, &env, "late", Act::Well)).await
-                }
-            )
+            tokio::join!(host.stop(), queue.enqueue("waits", task(&log, &env, "waits", Act::Well)), async {
+                env.sleep(SECOND / 2).await;
+                queue.enqueue("late", task(&log, &env, "late", Act::Well)).await
+            })
         })
         .await;
     ended.expect("all were run");

@@ -48,7 +48,7 @@ pub enum Timers {
     /// A task with an interval for each.
     Bare(Vec<JoinHandle<()>>),
     /// A timed service of one host for each.
-    Hosted(Host),
+    Hosted(Box<Host>),
 }
 
 /// What ticks.
@@ -69,7 +69,7 @@ impl Timers {
         let ticks = Ticks::new(timers);
         let started = match kind {
             Kind::Bare => Self::Bare((0..timers).map(|timer| bare(timer, period, ticks.clone())).collect()),
-            Kind::Hosted => Self::Hosted(hosted(timers, period, &ticks).await?),
+            Kind::Hosted => Self::Hosted(Box::new(hosted(timers, period, &ticks).await?)),
         };
         Ok((started, ticks))
     }

@@ -284,7 +284,7 @@ impl HostBuilder {
     fn configure_last(&mut self, method: &'static str, change: impl FnOnce(&mut OnFailure, &mut bool)) {
         match self.drafts.last_mut() {
             Some(Draft { part: Part::Background { on_failure, may_end, .. }, .. }) => {
-                change(on_failure, may_end)
+                change(on_failure, may_end);
             }
             Some(Draft { name, .. }) => {
                 self.problems.push(HostBuildProblem::NotInBackground { service: name.clone(), method });

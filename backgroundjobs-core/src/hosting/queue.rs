@@ -254,7 +254,7 @@ fn report_dropped(name: &str, worker: Option<Arc<ServiceCell>>) {
     match worker {
         Some(worker) => worker.report(format!("task {name}"), error),
         None => {
-            tracing::error!(task = name, %error, "a task of a queue whose service does not run was dropped")
+            tracing::error!(task = name, %error, "a task of a queue whose service does not run was dropped");
         }
     }
 }

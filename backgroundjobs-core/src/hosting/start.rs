@@ -104,7 +104,9 @@ impl Host {
             on_failure: *on_failure,
             may_end: *may_end,
         };
-        let task = self.env.spawn(TaskKind::Work, &*service.cell.name, self.scoped(runner.run()));
+        // Boxed here, because every future around it would have room for it twice.
+        let run: BoxFuture<'static, ()> = Box::pin(runner.run());
+        let task = self.env.spawn(TaskKind::Work, &*service.cell.name, self.scoped(run));
         drop(phase);
         if service.task.set(task).is_err() {
             unreachable!("a host is started once, and with it each service");
