@@ -1,5 +1,7 @@
 //! The task queue: in which order tasks run, what a full one does, and what a stop leaves.
 
+#[path = "support/log_lines.rs"]
+mod log_lines;
 #[path = "support/services.rs"]
 mod services;
 
@@ -10,6 +12,7 @@ use backgroundjobs_core::hosting::{
     Host, ServiceResult, ServiceState, Stopping, TaskQueue, TaskQueueError, WhenFull,
 };
 use backgroundjobs_testing::{TestKit, explore};
+use log_lines::LogLines;
 use services::{Act, Log, SECOND, failures};
 
 /// Notes its start, does so, and notes its end.
@@ -173,20 +176,31 @@ async fn a_stop_runs_what_is_queued_and_refuses_what_comes_later() {
     let (kit, log) = (TestKit::new(), Log::default());
     let queue = TaskQueue::new(3, WhenFull::Wait);
     let host = host_of(&kit, &log, &queue, 1).await;
-    for name in ["a", "b", "c"] {
+    for name in ["a", "b", "c", "d"] {
         queue.enqueue(name, task(&log, &kit.env(), name, Act::Take(SECOND))).await.expect("there is room");
+        // The first is taken before the others come.
+        _ = kit.settle().await;
     }
-    let env = kit.env();
+    let (begun, env) = (kit.now(), kit.env());
     let stopped = |name: &str| TaskQueueError::Stopped { task: name.to_owned() };
     let (ended, waited, late) = kit
         .run(async {
-            tokio::join!(host.stop(), queue.enqueue("waits", task(&log, &env, "waits", Act::Well)), async {
-                env.sleep(SECOND / 2).await;
-                queue.enqueue("late", task(&log, &env, "late", Act::Well)).await
-            })
+            tokio::join!(
+                host.stop(),
+                async {
+                    let waited = queue.enqueue("waits", task(&log, &env, "waits", Act::Well)).await;
+                    assert_eq!(env.now(), begun, "it does not wait for a task to end");
+                    waited
+                },
+                async {
+                    env.sleep(SECOND / 2).await;
+                    queue.enqueue("late", task(&log, &env, "late", Act::Well)).await
+                }
+            )
         })
         .await;
     ended.expect("all were run");
+    assert_eq!(kit.now().since(begun), SECOND * 4);
     assert_eq!(waited.expect_err("it waited for room"), stopped("waits"));
     let late = late.expect_err("the queue is closed");
     assert_eq!(late, stopped("late"));
@@ -195,7 +209,7 @@ async fn a_stop_runs_what_is_queued_and_refuses_what_comes_later() {
         "the task \"late\" was not enqueued: the queue is stopping with its host, and nobody would run it"
     );
     let ends: Vec<String> = log.take().into_iter().filter(|line| line.ends_with("ends")).collect();
-    assert_eq!(ends[..3], ["a ends", "b ends", "c ends"]);
+    assert_eq!(ends, ["a ends", "b ends", "c ends", "d ends"]);
     assert_eq!(queue.try_enqueue("after", async |_: Stopping| Ok(())), Err(stopped("after")));
     let rejects = TaskQueue::new(3, WhenFull::Reject);
     let host = host_of(&kit, &log, &rejects, 1).await;
@@ -283,6 +297,28 @@ async fn in_any_order_each_task_runs_once_or_is_named() {
     })
     .await;
     assert_eq!(seen.seeds, 200);
+}
+
+#[tokio::test]
+async fn a_queue_whose_workers_are_gone_refuses_and_says_what_never_ran() {
+    let (lines, _guard) = LogLines::listen();
+    let (kit, log) = (TestKit::new(), Log::default());
+    let queue = TaskQueue::new(1, WhenFull::Wait);
+    let host = kit.host(Host::builder().background("queue", queue.workers(1)));
+    queue.try_enqueue("a", task(&log, &kit.env(), "a", Act::Well)).expect("there is room");
+    drop(host);
+    let refused = queue.enqueue("b", task(&log, &kit.env(), "b", Act::Well)).await;
+    assert_eq!(refused, Err(TaskQueueError::Stopped { task: "b".to_owned() }));
+    assert!(lines.take().is_empty());
+    drop(queue);
+    assert_eq!(
+        lines.take(),
+        [
+            "WARN a task queue was dropped with tasks that never ran: let a host run its workers, and stop the host \
+          tasks=[\"a\"]"
+        ]
+    );
+    kit.finish().await;
 }
 
 #[tokio::test]

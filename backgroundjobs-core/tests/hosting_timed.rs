@@ -136,6 +136,24 @@ async fn jitter_makes_a_tick_later_by_up_to_its_part_and_the_grid_stays() {
 }
 
 #[tokio::test]
+async fn periods_and_jitter_beyond_all_bounds_harm_nobody() {
+    let kit = TestKit::builder().seed(7).jitter(true).build();
+    let timer = |period: Duration, jitter: f64| {
+        TimedService::every(period).jitter(jitter).run_fn(async |_: Tick| Ok(()))
+    };
+    let builder = Host::builder()
+        .background("long", timer(Duration::MAX, 1.0))
+        .background("cut", timer(HOUR, f64::INFINITY))
+        .background("no number", timer(HOUR, f64::NAN))
+        .background("short", timer(Duration::from_millis(1), 1.0));
+    let host = kit.start_host(builder).await;
+    _ = kit.advance(SECOND).await;
+    assert!(host.health().is_ready());
+    kit.run(host.stop()).await.expect("they stop well");
+    kit.finish().await;
+}
+
+#[tokio::test]
 async fn a_tick_that_fails_or_panics_is_reported_and_the_timer_lives_on() {
     let (kit, log) = (TestKit::new(), Log::default());
     let timer = TimedService::every(SECOND).run_fn(async |tick: Tick| match tick.number() {

@@ -1,10 +1,11 @@
-//! What the kit leaves out: other processes' wakes, and handlers that block their thread.
+//! What the kit leaves out: other processes' wakes, handlers that block their thread, and who shares one.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backgroundjobs_core::hosting::{Host, Tick, TimedService};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{JobId, RemoteWakes, StoreError, StoreOperation, StoreProfile, WakeHub};
 use backgroundjobs_memory::prelude::*;
@@ -108,4 +109,22 @@ async fn a_handler_that_blocks_its_thread_is_named_by_the_stop() {
     let record = jobs.manager().get(id).await.expect("answers").expect("kept");
     assert!(record.lease.is_some(), "it is left to its lease, not handed to somebody else");
     release.send(()).expect("the handler waits");
+}
+
+/// On one thread, where whoever does not step aside keeps everybody else from their turn.
+#[tokio::test]
+async fn a_timer_that_is_always_late_leaves_others_their_turn() {
+    let (enough, ticks) = (Arc::new(Notify::new()), Arc::new(Mutex::new(0_u32)));
+    let (seen, told) = (ticks.clone(), enough.clone());
+    let timer = TimedService::every(Duration::from_micros(1)).at_once().run_fn(move |_: Tick| {
+        let mut ticks = seen.lock().expect("nobody panicked");
+        *ticks += 1;
+        if *ticks == 1_000 {
+            told.notify_one();
+        }
+        std::future::ready(Ok(()))
+    });
+    let host = Host::builder().background("timer", timer).build().expect("built");
+    host.run(enough.notified()).await.expect("it stops well");
+    assert!(*ticks.lock().expect("nobody panicked") >= 1_000);
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backgroundjobs_core::Retention;
+use backgroundjobs_core::hosting::{Host, Stopping, TaskQueue, TaskQueueError, WhenFull};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_memory::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,63 @@ async fn round(round: u32) -> (u64, u64) {
     assert_eq!(one.lost + two.lost + one.recovered + two.recovered, 0, "round {round}");
     assert_eq!(ran.load(Ordering::SeqCst), all, "round {round}: each job runs once");
     (all, two.succeeded)
+}
+
+/// Enqueues until the queue is closed; asks the host to stop once 500 tasks were taken.
+async fn enqueue(host: &Host, queue: &TaskQueue, taken: &AtomicU64, ran: &Arc<AtomicU64>) {
+    loop {
+        let ran = ran.clone();
+        let task = async move |_: Stopping| {
+            ran.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        match queue.enqueue("task", task).await {
+            Ok(()) if taken.fetch_add(1, Ordering::SeqCst) == 500 => host.request_stop(),
+            Ok(()) | Err(TaskQueueError::Full { .. }) => {}
+            Err(_) => return,
+        }
+        next_turn().await;
+    }
+}
+
+/// Lets the other parts of this task have their turn.
+async fn next_turn() {
+    let mut is_again = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut is_again, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
+
+/// Tasks that were taken, and how many ran, of a host that stops while others enqueue.
+async fn queue_round(round: u32) -> (u64, u64) {
+    let when_full = [WhenFull::Wait, WhenFull::Reject][round as usize % 2];
+    let queue = TaskQueue::new(1 + round as usize % 20, when_full);
+    let builder = Host::builder().background("queue", queue.workers(1 + round as usize % 5));
+    let host = builder.build().expect("built");
+    let (taken, ran) = (AtomicU64::new(0), Arc::new(AtomicU64::new(0)));
+    let (stopped, ..) = tokio::join!(
+        host.run(std::future::pending()),
+        enqueue(&host, &queue, &taken, &ran),
+        enqueue(&host, &queue, &taken, &ran),
+        enqueue(&host, &queue, &taken, &ran),
+    );
+    stopped.expect("nothing is left");
+    (taken.load(Ordering::SeqCst), ran.load(Ordering::SeqCst))
+}
+
+#[test]
+fn every_task_that_a_queue_took_has_run_when_its_host_has_stopped() {
+    for number in 0..ROUNDS {
+        let threads = 1 + number as usize % 4;
+        let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+        let (taken, ran) = runtime.expect("a runtime").block_on(queue_round(number));
+        assert!(taken > 500 && taken == ran, "round {number}: {taken} were taken, {ran} ran");
+    }
 }
 
 #[test]

@@ -116,12 +116,13 @@ impl Env {
         Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX)
     }
 
-    /// A part of `most` at random; nothing where jitter is off.
-    pub(crate) fn spread(&self, most: Duration) -> Duration {
-        if !self.inner.jitter || most.is_zero() {
+    /// At random up to this part, 0 to 1, of `whole`; nothing where jitter is off.
+    pub(crate) fn spread(&self, whole: Duration, part: f64) -> Duration {
+        if !self.inner.jitter || part <= 0.0 {
             return Duration::ZERO;
         }
-        most.mul_f64(self.inner.chance.lock().rng.f64())
+        let seconds = whole.as_secs_f64() * part * self.inner.chance.lock().rng.f64();
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 
     /// Starts a task that lives until it ends or is aborted; dropping the handle leaves it running.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,9 @@ use super::build_error::{HostBuildError, HostBuildProblem};
 use super::functions::{FnBackground, FnBackgroundWith, FnHosted};
 use super::host::{Host, Part, Parts};
 use super::service::{ErasedBackground, ErasedHosted};
-use super::{BackgroundService, HostedService, OnFailure, ServiceReport, ServiceResult, Stopping};
+use super::{
+    BackgroundService, HostedService, OnFailure, ServiceFuture, ServiceReport, ServiceResult, Stopping,
+};
 use crate::events::Listeners;
 use crate::failure::chain;
 use crate::limits::HOST_STOP_TIMEOUT;
@@ -95,8 +96,8 @@ impl HostBuilder {
     where
         Start: Fn(Stopping) -> Started + Send + Sync + 'static,
         Stop: Fn(Duration) -> Stopped + Send + Sync + 'static,
-        Started: Future<Output = ServiceResult> + Send,
-        Stopped: Future<Output = ServiceResult> + Send,
+        Started: ServiceFuture<Output = ServiceResult> + Send,
+        Stopped: ServiceFuture<Output = ServiceResult> + Send,
     {
         self.service(name, FnHosted { start, stop })
     }
@@ -116,7 +117,7 @@ impl HostBuilder {
     pub fn background_fn<F, Fut>(self, name: impl Into<String>, function: F) -> Self
     where
         F: Fn(Stopping) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send,
+        Fut: ServiceFuture<Output = ServiceResult> + Send,
     {
         self.background(name, FnBackground(function))
     }
@@ -126,7 +127,7 @@ impl HostBuilder {
     where
         S: Clone + Send + Sync + 'static,
         F: Fn(S, Stopping) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send,
+        Fut: ServiceFuture<Output = ServiceResult> + Send,
     {
         self.background(name, FnBackgroundWith { state, function })
     }
@@ -176,7 +177,7 @@ impl HostBuilder {
     pub fn on_starting<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
         self.hooks.starting.push(boxed(hook));
         self
@@ -186,7 +187,7 @@ impl HostBuilder {
     pub fn on_started<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
         self.hooks.started.push(boxed(hook));
         self
@@ -197,7 +198,7 @@ impl HostBuilder {
     pub fn on_stopping<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
         self.hooks.stopping.push(boxed(hook));
         self
@@ -207,7 +208,7 @@ impl HostBuilder {
     pub fn on_stopped<F, Fut>(mut self, hook: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
         self.hooks.stopped.push(boxed(hook));
         self
@@ -297,7 +298,7 @@ impl HostBuilder {
 fn boxed<F, Fut>(hook: F) -> Hook
 where
     F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = ServiceResult> + Send + 'static,
+    Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
 {
     Box::new(move || Box::pin(hook()))
 }

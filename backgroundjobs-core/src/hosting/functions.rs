@@ -5,6 +5,20 @@ use std::time::Duration;
 
 use super::{BackgroundService, HostedService, ServiceResult, Stopping};
 
+/// Any future. It stands in bounds in place of [`Future`] so that the compiler can say, of a function that is not
+/// async, what to write.
+#[diagnostic::on_unimplemented(
+    message = "a service's function must be `async`, but this one returns `{Self}`",
+    label = "this must be an `async fn` or an `async` closure",
+    note = "write `async fn name(stopping: Stopping) -> ServiceResult`, or `async |stopping: Stopping| {{ ..; Ok(()) }}`",
+    note = "a closure that uses what it captures clones it: `move |stopping| {{ let pool = pool.clone(); async move {{ ..; Ok(()) }} }}`"
+)]
+pub trait ServiceFuture: Future {}
+
+// Without this the message would be about `Future`, of which we cannot say what to write.
+#[diagnostic::do_not_recommend]
+impl<F: Future> ServiceFuture for F {}
+
 /// A function as a background service.
 pub(super) struct FnBackground<F>(pub(super) F);
 

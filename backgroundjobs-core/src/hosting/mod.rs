@@ -51,6 +51,7 @@ mod timed;
 pub use build_error::{HostBuildError, HostBuildProblem};
 pub use builder::HostBuilder;
 pub use failure::{During, FailureCause, HostError, ServiceFailure};
+pub use functions::ServiceFuture;
 pub use health::{HostHealth, HostPhase, ServiceHealth, ServiceReport, ServiceState};
 pub use host::Host;
 pub use policy::{OnFailure, RestartPolicy};

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -10,7 +9,7 @@ use tokio::sync::{Notify, Semaphore, TryAcquireError};
 
 use super::cell::ServiceCell;
 use super::queue_workers::QueueWorkers;
-use super::{ServiceResult, Stopping};
+use super::{ServiceFuture, ServiceResult, Stopping};
 use crate::{BoxFuture, ErrorText};
 
 /// A bounded queue of async closures, worked through by a service of the host: in order by one worker, or by several.
@@ -75,6 +74,13 @@ struct State {
     worker: Option<Arc<ServiceCell>>,
 }
 
+impl State {
+    /// Whether tasks are refused: at once when the service shall stop, before its task has noticed.
+    fn is_closed(&self) -> bool {
+        self.is_closed || self.worker.as_ref().is_some_and(|worker| worker.token.is_cancelled())
+    }
+}
+
 pub(super) struct Task {
     pub(super) name: Arc<str>,
     pub(super) run: Box<dyn FnOnce(Stopping) -> BoxFuture<'static, ServiceResult> + Send>,
@@ -110,12 +116,12 @@ impl TaskQueue {
     /// Cancel safety: dropped while it waits for room, nothing was enqueued.
     ///
     /// # Errors
-    /// [`TaskQueueError::Stopped`] once the queue's service was told to stop; [`TaskQueueError::Full`] where that is
+    /// [`TaskQueueError::Stopped`] once the queue's service was told to stop, or is gone; [`TaskQueueError::Full`] where that is
     /// what a full queue answers.
     pub async fn enqueue<F, Fut>(&self, name: impl Into<String>, task: F) -> Result<(), TaskQueueError>
     where
         F: FnOnce(Stopping) -> Fut + Send + 'static,
-        Fut: Future<Output = ServiceResult> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
         let run = Box::new(move |stopping| -> BoxFuture<'static, ServiceResult> { Box::pin(task(stopping)) });
         let task = Task { name: name.into().into(), run };
@@ -141,7 +147,7 @@ impl TaskQueue {
     pub fn try_enqueue<F, Fut>(&self, name: impl Into<String>, task: F) -> Result<(), TaskQueueError>
     where
         F: FnOnce(Stopping) -> Fut + Send + 'static,
-        Fut: Future<Output = ServiceResult> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
         let run = Box::new(move |stopping| -> BoxFuture<'static, ServiceResult> { Box::pin(task(stopping)) });
         let task = Task { name: name.into().into(), run };
@@ -188,7 +194,7 @@ impl Shared {
     fn push(&self, task: Task) -> Result<(), TaskQueueError> {
         let dropped = {
             let mut state = self.state.lock();
-            if state.is_closed {
+            if state.is_closed() {
                 return Err(TaskQueueError::Stopped { task: task.name.to_string() });
             }
             let is_full = state.waiting.len() >= self.capacity;
@@ -249,6 +255,18 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let left = self.take_left();
+        if !left.is_empty() {
+            tracing::warn!(
+                tasks = ?left,
+                "a task queue was dropped with tasks that never ran: let a host run its workers, and stop the host"
+            );
+        }
+    }
+}
+
 fn report_dropped(name: &str, worker: Option<Arc<ServiceCell>>) {
     let error = ErrorText::new("it was dropped before it ran: the queue is full, and newer tasks came");
     match worker {
@@ -284,7 +302,7 @@ pub enum TaskQueueError {
         /// How many tasks may wait.
         capacity: usize,
     },
-    /// The queue's service was told to stop.
+    /// The queue's service was told to stop, or is gone.
     #[error(
         "the task {task:?} was not enqueued: the queue is stopping with its host, and nobody would run it"
     )]

@@ -26,6 +26,9 @@ impl BackgroundService for QueueWorkers {
         shared.is_worked_by(cell);
         let mut left = NamesLeft { shared, cell, is_told: false };
         let workers = Workers::start(shared, &stopping, self.count);
+        cell.token.cancelled().await;
+        // Whoever waits for room need not wait for a task to end.
+        shared.close();
         for worker in &workers.0 {
             worker.ended().await;
         }
@@ -44,6 +47,13 @@ impl BackgroundService for QueueWorkers {
             return Err("its queue has no worker: call queue.workers(1), or more".into());
         }
         Ok(())
+    }
+}
+
+impl Drop for QueueWorkers {
+    /// Nobody works any more: who enqueues is to know.
+    fn drop(&mut self) {
+        self.queue.shared().close();
     }
 }
 
@@ -96,20 +106,19 @@ impl Drop for Workers {
     }
 }
 
-/// Works until the queue is closed and empty, or the time to stop is over.
+/// Works until the service shall stop and the queue is empty, or the time to stop is over.
 async fn work(shared: &Shared, stopping: &Stopping) {
     let cell = stopping.cell();
     loop {
         let pushed = shared.pushed.notified();
-        if cell.token.is_cancelled() {
-            shared.close();
-            if stopping.deadline().is_some_and(|deadline| deadline <= stopping.now()) {
-                return;
-            }
+        // Before the look into the queue: from now on nothing more comes into it.
+        let is_stopping = cell.token.is_cancelled();
+        if stopping.deadline().is_some_and(|deadline| deadline <= stopping.now()) {
+            return;
         }
         if let Some(task) = shared.take() {
             run(shared, stopping, task).await;
-        } else if cell.token.is_cancelled() {
+        } else if is_stopping {
             return;
         } else {
             tokio::select! {

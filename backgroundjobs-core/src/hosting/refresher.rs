@@ -1,13 +1,12 @@
 //! [`Refresher`]: the service that keeps a [`Refreshing`] value fresh.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::outcome;
 use super::refreshing::Shared;
-use super::{BackgroundService, Fresh, Refreshing, ServiceResult, Stopping};
+use super::{BackgroundService, Fresh, Refreshing, ServiceFuture, ServiceResult, Stopping};
 use crate::catch_panic::CatchPanic;
 use crate::limits::{REFRESH_AT, REFRESH_RETRY_CAP, REFRESH_RETRY_FIRST, REFRESH_TIMEOUT};
 use crate::{BoxFuture, ErrorText, RetryPolicy, Timestamp};
@@ -44,7 +43,7 @@ impl<T: Send + Sync + 'static> Refresher<T> {
     pub fn new<F, Fut>(refresh: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult<Fresh<T>>> + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult<Fresh<T>>> + Send + 'static,
     {
         Self {
             shared: Arc::new(Shared::new()),

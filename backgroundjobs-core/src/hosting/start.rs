@@ -107,10 +107,11 @@ impl Host {
         // Boxed here, because every future around it would have room for it twice.
         let run: BoxFuture<'static, ()> = Box::pin(runner.run());
         let task = self.env.spawn(TaskKind::Work, &*service.cell.name, self.scoped(run));
-        drop(phase);
+        // Under the lock, so that a stop that comes now finds it.
         if service.task.set(task).is_err() {
             unreachable!("a host is started once, and with it each service");
         }
+        drop(phase);
         Ok(())
     }
 

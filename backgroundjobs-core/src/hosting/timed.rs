@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::failure::outcome;
 use super::schedule::{Missed, Schedule};
-use super::{BackgroundService, ServiceResult, Stopping};
+use super::{BackgroundService, ServiceFuture, ServiceResult, Stopping};
 use crate::catch_panic::CatchPanic;
 use crate::{BoxFuture, Timestamp};
 
@@ -130,7 +130,7 @@ impl Timer {
     pub fn run_fn<F, Fut>(self, function: F) -> TimedService
     where
         F: Fn(Tick) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send,
+        Fut: ServiceFuture<Output = ServiceResult> + Send,
     {
         self.run(FnTask(function))
     }
@@ -140,7 +140,7 @@ impl Timer {
     where
         S: Clone + Send + Sync + 'static,
         F: Fn(S, Tick) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult> + Send,
+        Fut: ServiceFuture<Output = ServiceResult> + Send,
     {
         self.run(FnTaskWith { state, function })
     }
@@ -151,7 +151,7 @@ impl Timer {
     where
         T: TimedTask,
         F: Fn() -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = ServiceResult<T>> + Send,
+        Fut: ServiceFuture<Output = ServiceResult<T>> + Send,
     {
         self.run(ScopedTask(factory))
     }
@@ -167,9 +167,9 @@ impl BackgroundService for TimedService {
         let mut number = 0;
         loop {
             let now = env.now();
-            let next = schedule.plan(due, now, env.spread(period.mul_f64(jitter)));
-            if next.wake < now {
-                // A tick that is longer than the period must not keep its thread for itself.
+            let next = schedule.plan(due, now, env.spread(period, jitter));
+            if next.wake <= now {
+                // No sleep follows: a tick that is longer than the period must not keep its thread for itself.
                 step_aside().await;
             }
             if !stopping.sleep_until(next.wake).await.has_elapsed() {
