@@ -44,6 +44,7 @@ mod service;
 #[cfg(feature = "signals")]
 mod signals;
 mod start;
+mod step_aside;
 mod stop;
 mod stopping;
 mod timed;

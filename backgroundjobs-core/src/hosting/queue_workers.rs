@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cell::ServiceCell;
 use super::failure::outcome;
 use super::queue::{Shared, Task};
+use super::step_aside::step_aside;
 use super::{BackgroundService, ServiceResult, Stopping, TaskQueue};
 use crate::catch_panic::CatchPanic;
 use crate::env::TaskHandle;
@@ -118,6 +119,8 @@ async fn work(shared: &Shared, stopping: &Stopping) {
         }
         if let Some(task) = shared.take() {
             run(shared, stopping, task).await;
+            // Tasks that never wait, and that enqueue others, must not keep the thread for themselves.
+            step_aside().await;
         } else if is_stopping {
             return;
         } else {

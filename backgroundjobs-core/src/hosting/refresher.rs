@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::failure::outcome;
 use super::refreshing::Shared;
+use super::step_aside::step_aside;
 use super::{BackgroundService, Fresh, Refreshing, ServiceFuture, ServiceResult, Stopping};
 use crate::catch_panic::CatchPanic;
 use crate::limits::{REFRESH_AT, REFRESH_RETRY_CAP, REFRESH_RETRY_FIRST, REFRESH_TIMEOUT};
@@ -130,6 +131,8 @@ impl<T: Send + Sync + 'static> BackgroundService for Refresher<T> {
                         failures = failures.saturating_add(1);
                         let env = &stopping.cell().env;
                         env.sleep(self.retry.jittered_delay(failures, env)).await;
+                        // A wait of nothing is none.
+                        step_aside().await;
                     }
                 }
             }

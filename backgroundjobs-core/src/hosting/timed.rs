@@ -1,13 +1,13 @@
 //! [`TimedService`]: a background service that ticks.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use super::failure::outcome;
 use super::schedule::{Missed, Schedule};
+use super::step_aside::step_aside;
 use super::{BackgroundService, ServiceFuture, ServiceResult, Stopping};
 use crate::catch_panic::CatchPanic;
 use crate::{BoxFuture, Timestamp};
@@ -208,19 +208,6 @@ impl fmt::Debug for TimedService {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TimedService").field("timer", &self.timer).finish_non_exhaustive()
     }
-}
-
-/// Lets every other task have its turn.
-async fn step_aside() {
-    let mut is_again = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut is_again, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// A task of any type.
