@@ -45,6 +45,11 @@ const CHECKS: &[Check] = &[
     #[cfg(unix)]
     Check { what: "web hosts jobs, a timer, a queue and a value kept fresh", run: web::hosts_its_services },
     #[cfg(unix)]
+    Check {
+        what: "web answers a request that is under way at a signal",
+        run: web::answers_what_is_under_way,
+    },
+    #[cfg(unix)]
     Check { what: "web refuses with a reason in JSON", run: web::refuses_with_a_reason },
     #[cfg(unix)]
     Check { what: "register_users says what an interrupt left", run: register_users::survives_an_interrupt },

@@ -3,6 +3,7 @@
 //! - `POST /users` with `{"name": "masa"}` enqueues a job, through a manager that is handed to the handler.
 //! - `POST /users/later` does the same, but the job is not due before three seconds have passed.
 //! - `POST /users/static` does the same as the first, through the manager that was installed for the whole program.
+//! - `POST /users/wait` does it a second later, and answers when the job is over.
 //! - `GET /jobs/{id}` says how a job stands.
 //! - `GET /users` says who was registered, and how often.
 //! - `POST /letters` with `{"name": "masa"}` puts a letter into a queue that is worked through one by one.
@@ -43,6 +44,12 @@ use tokio::net::TcpListener;
 /// How much later `POST /users/later` is.
 const LATER: Duration = Duration::from_secs(3);
 
+/// How much later `POST /users/wait` is.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long it waits for its job.
+const WAIT: Duration = Duration::from_secs(4);
+
 /// The args of the job, and the body of the request: one shape for both is enough here.
 #[derive(Serialize, Deserialize)]
 struct RegisterUser {
@@ -71,7 +78,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("web: {error:?}");
+            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            eprintln!("web: {error}{cause}");
             ExitCode::FAILURE
         }
     }
@@ -103,6 +111,7 @@ fn routes(manager: Arc<dyn JobManager>, users: Users) -> Router {
         .route("/users", get(registered).with_state(users).post(enqueue))
         .route("/users/later", post(enqueue_later))
         .route("/users/static", post(enqueue_static))
+        .route("/users/wait", post(enqueue_and_wait))
         .route("/jobs/{id}", get(job))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(wrong_method)
@@ -144,6 +153,17 @@ async fn enqueue_static(
     Ok(accepted(BackgroundJobManager::enqueue(user).await?))
 }
 
+/// The answer comes when the job is over: also while the program drains, because the server stops before the jobs.
+async fn enqueue_and_wait(
+    State(manager): State<Arc<dyn JobManager>>,
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<Json<JobView>, Refusal> {
+    let Json(user) = body?;
+    let id = manager.enqueue_in(user, SOON).await?.id;
+    manager.wait(id, WAIT).await?;
+    view(&*manager, id).await
+}
+
 /// How a job stands.
 #[derive(Serialize)]
 struct JobView {
@@ -162,7 +182,10 @@ async fn job(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<JobView>, Refusal> {
     let Path(id) = id?;
-    let id: JobId = id.parse()?;
+    view(&*manager, id.parse()?).await
+}
+
+async fn view(manager: &dyn JobManager, id: JobId) -> Result<Json<JobView>, Refusal> {
     let Some(record) = manager.get(id).await? else {
         return Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no job {id}, or none any more")));
     };

@@ -5,7 +5,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use backgroundjobs_core::hosting::{RefreshError, TaskQueueError};
-use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError};
+use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError, WaitError};
 use serde::Serialize;
 
 pub(crate) struct Refusal {
@@ -70,6 +70,12 @@ impl From<TaskQueueError> for Refusal {
 impl From<RefreshError> for Refusal {
     fn from(error: RefreshError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<WaitError> for Refusal {
+    fn from(error: WaitError) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string())
     }
 }
 
