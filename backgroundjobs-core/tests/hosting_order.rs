@@ -275,6 +275,31 @@ async fn a_hook_that_fails_ends_the_start_and_not_the_stop() {
 }
 
 #[tokio::test]
+async fn a_hook_that_hangs_leaves_the_services_their_last_second() {
+    let (kit, log) = (TestKit::new(), Log::default());
+    let env = kit.env();
+    let hang = move || {
+        let env = env.clone();
+        async move { Act::Hang.act(&env).await }
+    };
+    let builder = Host::builder()
+        .service("one", noted(&kit, &log, "one"))
+        .background("two", Works { name: "two", log: log.clone() })
+        .on_stopping(hang);
+    let host = kit.start_host(builder).await;
+    log.take();
+    let begun = kit.now();
+    let failed = failures(kit.run(host.stop()).await);
+    assert_eq!(kit.now().since(begun), SECOND * 24);
+    assert!(failed[0].starts_with("on_stopping had not ended 24s after it was told to stop"), "{failed:?}");
+    assert_eq!(failed.len(), 1);
+    let mut told = log.take();
+    told.sort();
+    assert_eq!(told, ["one is stopped", "stop one within 0ns", "two is told to stop"]);
+    kit.finish().await;
+}
+
+#[tokio::test]
 async fn a_service_of_two_functions_starts_and_stops() {
     let (kit, log) = (TestKit::new(), Log::default());
     let (starts, stops) = (log.clone(), log.clone());

@@ -133,7 +133,7 @@ impl ServiceCell {
 
     /// Tells it to stop, and until when.
     pub(super) fn tell_to_stop(&self, deadline: Timestamp) {
-        self.status.lock().stop_deadline.get_or_insert(deadline);
+        self.status.lock().stop_deadline = Some(deadline);
         self.token.cancel();
     }
 

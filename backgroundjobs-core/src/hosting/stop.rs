@@ -15,6 +15,7 @@ use crate::{BoxFuture, Env, Timestamp};
 /// The time that all services share in a stop.
 #[derive(Clone, Copy)]
 pub(super) struct StopTimes {
+    begun: Timestamp,
     limit: Duration,
     /// Until then services are stopped one after the other, and shall be done.
     soft: Timestamp,
@@ -27,7 +28,7 @@ impl StopTimes {
         let now = env.now();
         // So that whoever looks at its deadline ends by itself.
         let last_moment = HOST_LAST_MOMENT.min(limit / 10);
-        Self { limit, soft: now + (limit - last_moment), hard: now + limit }
+        Self { begun: now, limit, soft: now + (limit - last_moment), hard: now + limit }
     }
 }
 
@@ -39,7 +40,8 @@ impl Host {
     ///
     /// Harmless before a start, during one, and again: every call answers the one stop's outcome.
     ///
-    /// Cancel safety: dropped before its end it may be called again and goes on, with the whole time again.
+    /// Cancel safety: dropped before its end it may be called again and goes on, with the whole time again. Hooks, and
+    /// the `stop` of a service that had not ended, are called again then.
     ///
     /// # Errors
     /// [`HostError::Failed`] has what failed: services of this host that failed before, then what failed in the stop.
@@ -68,9 +70,10 @@ impl Host {
             () = self.start_is_over.cancelled() => {}
             () = self.env.sleep_until(times.soft) => {}
         }
-        self.call_stop_hooks("on_stopping", &self.hooks.stopping, times).await;
+        // One that hangs leaves the services their last moment.
+        self.call_stop_hooks("on_stopping", &self.hooks.stopping, times.soft, times).await;
         self.stop_services(times).await;
-        self.call_stop_hooks("on_stopped", &self.hooks.stopped, times).await;
+        self.call_stop_hooks("on_stopped", &self.hooks.stopped, times.hard, times).await;
         *self.phase.lock() = HostPhase::Stopped;
     }
 
@@ -148,12 +151,12 @@ impl Host {
         }
     }
 
-    async fn call_stop_hooks(&self, name: &'static str, hooks: &[Hook], times: StopTimes) {
+    async fn call_stop_hooks(&self, name: &'static str, hooks: &[Hook], until: Timestamp, times: StopTimes) {
         for hook in hooks.iter().rev() {
             let cause = tokio::select! {
                 biased;
                 ended = self.scoped(CatchPanic::new(hook)) => FailureCause::of(ended),
-                () = self.env.sleep_until(times.hard) => Some(FailureCause::TimedOut(times.limit)),
+                () = self.env.sleep_until(until) => Some(FailureCause::TimedOut(until.since(times.begun))),
             };
             if let Some(cause) = cause {
                 self.alarm.fail(ServiceFailure::new(name, During::Stop, cause));
