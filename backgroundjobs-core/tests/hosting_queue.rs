@@ -104,8 +104,8 @@ async fn a_full_queue_has_its_callers_wait_in_order() {
     let full = queue.try_enqueue("e", async |_: Stopping| Ok(()));
     assert_eq!(
         full.expect_err("d waits").to_string(),
-        "the task \"e\" was not enqueued: 1 tasks wait already; try again later, or let the queue be larger or have \
-         more workers"
+        "the task \"e\" was not enqueued: the queue is full, with room for 1; try again later, or let it be larger or \
+         have more workers"
     );
     _ = kit.advance(SECOND * 4).await;
     let ends: Vec<String> = log.take().into_iter().filter(|line| line.ends_with("ends")).collect();

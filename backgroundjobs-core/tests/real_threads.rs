@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backgroundjobs_core::Retention;
-use backgroundjobs_core::hosting::{Host, Stopping, TaskQueue, TaskQueueError, WhenFull};
+use backgroundjobs_core::hosting::{
+    Host, HostError, HostedService, ServiceResult, Stopping, TaskQueue, TaskQueueError, WhenFull,
+};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_memory::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -127,6 +129,74 @@ fn every_task_that_a_queue_took_has_run_when_its_host_has_stopped() {
         let (taken, ran) = runtime.expect("a runtime").block_on(queue_round(number));
         assert!(taken > 500 && taken == ran, "round {number}: {taken} were taken, {ran} ran");
     }
+}
+
+/// Counts its starts and its stops.
+#[derive(Default)]
+struct Counted {
+    started: AtomicU64,
+    stopped: AtomicU64,
+}
+
+impl HostedService for Counted {
+    async fn start(&self, _: Stopping) -> ServiceResult {
+        for _ in 0..100 {
+            next_turn().await;
+        }
+        self.started.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn stop(&self, _: Duration) -> ServiceResult {
+        next_turn().await;
+        self.stopped.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stop_from_another_thread_stops_exactly_what_was_started() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let (mut whole, mut partly) = (0, 0);
+    for round in 0..400 {
+        let services: Vec<Arc<Counted>> = (0..6).map(|_| Arc::default()).collect();
+        let running = Arc::new(AtomicU64::new(0));
+        let mut builder = Host::builder();
+        for (number, service) in services.iter().enumerate() {
+            let running = running.clone();
+            builder = builder.shared_service(format!("hosted {number}"), service.clone()).background_fn(
+                format!("background {number}"),
+                move |stopping: Stopping| {
+                    let running = running.clone();
+                    running.fetch_add(1, Ordering::SeqCst);
+                    async move {
+                        stopping.cancelled().await;
+                        running.fetch_sub(1, Ordering::SeqCst);
+                        Ok(())
+                    }
+                },
+            );
+        }
+        let host = builder.build().expect("built");
+        let (started, stopped) = std::thread::scope(|scope| {
+            let start = scope.spawn(|| runtime.block_on(host.start()));
+            while services[round % 6].started.load(Ordering::SeqCst) == 0 {
+                std::hint::spin_loop();
+            }
+            let stopped = runtime.block_on(host.stop());
+            (start.join().expect("no panic"), stopped)
+        });
+        stopped.expect("every service stops well");
+        assert!(matches!(started, Ok(()) | Err(HostError::Stopped)), "{started:?}");
+        let counts = |of: fn(&Counted) -> &AtomicU64| -> u64 {
+            services.iter().map(|service| of(service).load(Ordering::SeqCst)).sum()
+        };
+        let (started, stopped) = (counts(|it| &it.started), counts(|it| &it.stopped));
+        assert_eq!((started, running.load(Ordering::SeqCst)), (stopped, 0), "round {round}");
+        whole += u64::from(started == 6);
+        partly += u64::from(started < 6);
+    }
+    assert!(whole > 20 && partly > 20, "{whole} starts came to their end, {partly} were cut short");
 }
 
 #[test]

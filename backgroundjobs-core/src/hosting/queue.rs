@@ -86,6 +86,20 @@ pub(super) struct Task {
     pub(super) run: Box<dyn FnOnce(Stopping) -> BoxFuture<'static, ServiceResult> + Send>,
 }
 
+impl Task {
+    fn new<F, Fut>(name: String, task: F) -> Self
+    where
+        F: FnOnce(Stopping) -> Fut + Send + 'static,
+        Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
+    {
+        Self { name: name.into(), run: Box::new(move |stopping| Box::pin(task(stopping))) }
+    }
+
+    fn refused(&self) -> TaskQueueError {
+        TaskQueueError::Stopped { task: self.name.to_string() }
+    }
+}
+
 impl TaskQueue {
     /// A queue in which at most `capacity` tasks wait. A capacity of 0 is an error of
     /// [`build`](super::HostBuilder::build).
@@ -116,15 +130,14 @@ impl TaskQueue {
     /// Cancel safety: dropped while it waits for room, nothing was enqueued.
     ///
     /// # Errors
-    /// [`TaskQueueError::Stopped`] once the queue's service was told to stop, or is gone; [`TaskQueueError::Full`] where that is
-    /// what a full queue answers.
+    /// [`TaskQueueError::Stopped`] once the queue's service was told to stop, or is gone; [`TaskQueueError::Full`]
+    /// where that is what a full queue answers.
     pub async fn enqueue<F, Fut>(&self, name: impl Into<String>, task: F) -> Result<(), TaskQueueError>
     where
         F: FnOnce(Stopping) -> Fut + Send + 'static,
         Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
-        let run = Box::new(move |stopping| -> BoxFuture<'static, ServiceResult> { Box::pin(task(stopping)) });
-        let task = Task { name: name.into().into(), run };
+        let task = Task::new(name.into(), task);
         let shared = &*self.shared;
         if shared.when_full != WhenFull::Wait {
             return shared.push(task);
@@ -135,7 +148,7 @@ impl TaskQueue {
                 permit.forget();
                 shared.push(task)
             }
-            Err(_closed) => Err(TaskQueueError::Stopped { task: task.name.to_string() }),
+            Err(_closed) => Err(task.refused()),
         }
     }
 
@@ -149,21 +162,13 @@ impl TaskQueue {
         F: FnOnce(Stopping) -> Fut + Send + 'static,
         Fut: ServiceFuture<Output = ServiceResult> + Send + 'static,
     {
-        let run = Box::new(move |stopping| -> BoxFuture<'static, ServiceResult> { Box::pin(task(stopping)) });
-        let task = Task { name: name.into().into(), run };
+        let task = Task::new(name.into(), task);
         let shared = &*self.shared;
         if shared.when_full == WhenFull::Wait {
             match shared.room.try_acquire() {
                 Ok(permit) => permit.forget(),
-                Err(TryAcquireError::Closed) => {
-                    return Err(TaskQueueError::Stopped { task: task.name.to_string() });
-                }
-                Err(TryAcquireError::NoPermits) => {
-                    return Err(TaskQueueError::Full {
-                        task: task.name.to_string(),
-                        capacity: shared.capacity,
-                    });
-                }
+                Err(TryAcquireError::Closed) => return Err(task.refused()),
+                Err(TryAcquireError::NoPermits) => return Err(shared.is_full_for(&task)),
             }
         }
         shared.push(task)
@@ -195,14 +200,11 @@ impl Shared {
         let dropped = {
             let mut state = self.state.lock();
             if state.is_closed() {
-                return Err(TaskQueueError::Stopped { task: task.name.to_string() });
+                return Err(task.refused());
             }
             let is_full = state.waiting.len() >= self.capacity;
             let dropped = match self.when_full {
-                WhenFull::Reject if is_full => {
-                    let task = task.name.to_string();
-                    return Err(TaskQueueError::Full { task, capacity: self.capacity });
-                }
+                WhenFull::Reject if is_full => return Err(self.is_full_for(&task)),
                 WhenFull::DropOldest if is_full => state.waiting.pop_front(),
                 _ => None,
             };
@@ -214,6 +216,10 @@ impl Shared {
             report_dropped(&task.name, worker);
         }
         Ok(())
+    }
+
+    fn is_full_for(&self, task: &Task) -> TaskQueueError {
+        TaskQueueError::Full { task: task.name.to_string(), capacity: self.capacity }
     }
 
     /// Takes the next task out and notes that it runs.
@@ -293,8 +299,8 @@ impl fmt::Debug for TaskQueue {
 pub enum TaskQueueError {
     /// The queue is full.
     #[error(
-        "the task {task:?} was not enqueued: {capacity} tasks wait already; try again later, or let the queue be \
-         larger or have more workers"
+        "the task {task:?} was not enqueued: the queue is full, with room for {capacity}; try again later, or let it \
+         be larger or have more workers"
     )]
     Full {
         /// The task's name.

@@ -102,7 +102,7 @@ async fn the_services_of_the_host_work_beside_the_jobs() {
     }
     let (status, reason) = post(&web, "/letters").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(reason.contains("10 tasks wait already"), "{reason}");
+    assert!(reason.contains("with room for 10"), "{reason}");
     assert_eq!(get(&web, "/about").await, r#"{"users":0,"letters":0,"motto":"motto 1"}"#);
 
     _ = kit.advance(Duration::from_secs(9)).await;
