@@ -114,7 +114,7 @@ async fn failures_are_retried_with_backoff_while_the_old_value_is_valid_and_an_e
     let lives = Answer::Lives(SECOND * 100);
     let mut answers = vec![lives, Answer::Panics];
     answers.extend([Answer::Fails; 4]);
-    answers.push(lives);
+    answers.extend([lives, Answer::Fails, Answer::Fails, lives]);
     let policy = RetryPolicy::new().first(SECOND).cap(SECOND * 8);
     let (host, value) = started(&kit, &log, refresher(&kit, &log, &answers).retry(policy)).await;
     _ = kit.advance(SECOND * 98).await;
@@ -141,6 +141,15 @@ async fn failures_are_retried_with_backoff_while_the_old_value_is_valid_and_an_e
     _ = kit.advance(SECOND * 13).await;
     assert_eq!(log.take(), ["refresh 6 at 105", "token: refresh: no route", "refresh 7 at 113"]);
     assert_eq!(*value.get().await.expect("there is a new one"), 7);
+    _ = kit.advance(SECOND * 100).await;
+    let again = [
+        "refresh 8 at 203",
+        "token: refresh: no route",
+        "refresh 9 at 204",
+        "token: refresh: no route",
+        "refresh 10 at 206",
+    ];
+    assert_eq!(log.take(), again, "the waits begin anew");
     assert!(host.health().is_ready());
     kit.run(host.stop()).await.expect("it stops well");
     kit.finish().await;

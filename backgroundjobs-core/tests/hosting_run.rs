@@ -128,11 +128,12 @@ async fn while_a_failure_stops_it_both_words_are_needed_to_end_it_at_once() {
     let failed = failures(kit.run(host.run_until(env.sleep(SECOND * 2), pending())).await);
     assert_eq!(failed, ["faulty failed while it ran: no route"], "the first word changes nothing");
 
-    let (host, later) = (kit.host(builder()), kit.env());
+    let (host, begun, later) = (kit.host(builder()), kit.now(), kit.env());
     let error = kit
         .run(host.run_until(env.sleep(SECOND * 2), later.sleep(SECOND)))
         .await
         .expect_err("it was interrupted");
+    assert_eq!(kit.now().since(begun), SECOND * 3, "a second after the first word");
     assert_eq!(
         error.to_string(),
         "the host was told to end at once, before these services had stopped: slow\n  - faulty failed while it ran: \
@@ -149,6 +150,32 @@ async fn both_words_at_once_end_it_at_once() {
     let error = kit.run(host.run_until(ready(()), ready(()))).await.expect_err("it was interrupted");
     assert!(matches!(error, HostError::Interrupted { left, .. } if left == ["slow"]));
     assert_eq!(kit.now(), begun);
+    kit.finish().await;
+}
+
+#[tokio::test]
+async fn nothing_is_started_any_more_once_a_service_has_asked_the_host_to_stop() {
+    let (kit, log) = (TestKit::new(), Log::default());
+    let asks = |stopping: Stopping| {
+        stopping.stop_host();
+        std::future::ready(Ok(()))
+    };
+    let hosted = log.clone();
+    let hosted = move |_: Stopping| {
+        hosted.note("it was started");
+        std::future::ready(Ok(()))
+    };
+    let builder = || Host::builder().service_fn("asks", asks, async |_| Ok(()));
+    for builder in [
+        builder().background("after it", Works { name: "after it", log: log.clone() }),
+        builder().service_fn("after it", hosted, async |_| Ok(())),
+        builder(),
+    ] {
+        let host = kit.host(builder);
+        assert!(matches!(kit.run(host.start()).await, Err(HostError::Stopped)));
+        assert!(log.take().is_empty());
+        assert_eq!(host.health().services[0].state, ServiceState::Stopped);
+    }
     kit.finish().await;
 }
 

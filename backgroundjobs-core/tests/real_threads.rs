@@ -190,6 +190,9 @@ fn a_stop_from_another_thread_stops_exactly_what_was_started() {
                 },
             );
         }
+        let counts = |of: fn(&Counted) -> &AtomicU64| -> u64 {
+            services.iter().map(|service| of(service).load(Ordering::SeqCst)).sum()
+        };
         let host = builder.build().expect("built");
         let (started, stopped) = std::thread::scope(|scope| {
             let start = scope.spawn(|| runtime.block_on(host.start()));
@@ -200,19 +203,54 @@ fn a_stop_from_another_thread_stops_exactly_what_was_started() {
             }
             held_up.store(false, Ordering::SeqCst);
             let stopped = runtime.block_on(host.stop());
+            let left = running.load(Ordering::SeqCst);
+            assert_eq!((counts(|it| &it.started), left), (counts(|it| &it.stopped), 0), "round {round}");
             (start.join().expect("no panic"), stopped)
         });
         stopped.expect("every service stops well");
         assert!(matches!(started, Ok(()) | Err(HostError::Stopped)), "{started:?}");
-        let counts = |of: fn(&Counted) -> &AtomicU64| -> u64 {
-            services.iter().map(|service| of(service).load(Ordering::SeqCst)).sum()
-        };
         let (started, stopped) = (counts(|it| &it.started), counts(|it| &it.stopped));
         assert_eq!((started, running.load(Ordering::SeqCst)), (stopped, 0), "round {round}");
         whole += u64::from(started == 6);
         partly += u64::from(started < 6);
     }
     assert!(whole > 10 && partly > 10, "{whole} starts came to their end, {partly} were cut short");
+}
+
+#[test]
+fn a_start_that_outlasts_the_stop_is_stopped_when_it_ends() {
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+    let (held_up, has_begun) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let (blocks, begins, stops) = (held_up.clone(), has_begun.clone(), Arc::new(AtomicU64::new(0)));
+    let stopped = stops.clone();
+    // It blocks its thread, so a stop cannot drop it.
+    let start = move |_: Stopping| {
+        let (blocks, begins) = (blocks.clone(), begins.clone());
+        async move {
+            begins.store(true, Ordering::SeqCst);
+            while blocks.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
+            Ok(())
+        }
+    };
+    let stop = move |_| {
+        stopped.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(Ok(()))
+    };
+    let builder = Host::builder().service_fn("blocks", start, stop).stop_timeout(Duration::from_millis(20));
+    let host = builder.build().expect("built");
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| runtime.block_on(host.start()));
+        while !has_begun.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        runtime.block_on(host.stop()).expect("there is nothing to stop");
+        assert_eq!(stops.load(Ordering::SeqCst), 0);
+        held_up.store(false, Ordering::SeqCst);
+        assert!(matches!(starting.join().expect("no panic"), Err(HostError::Stopped)));
+    });
+    assert_eq!((stops.load(Ordering::SeqCst), host.health().phase), (1, HostPhase::Stopped));
 }
 
 #[test]
