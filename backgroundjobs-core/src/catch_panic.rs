@@ -54,7 +54,7 @@ impl<F> CatchPanic<F> {
     fn drop_future(&mut self) {
         let future = self.future.as_mut().map(Option::take);
         if let Err(panic) = catch_panic(|| drop(future)) {
-            tracing::error!(panic, "a handler or a store panicked while it was dropped");
+            tracing::error!(panic, "a handler, a service or a store panicked while it was dropped");
         }
     }
 }

@@ -6,6 +6,7 @@
 //! [surroundings](Env) they run in. The stores are crates of their own (`backgroundjobs-memory`), and so are
 //! the means to test with (`backgroundjobs-testing`).
 
+pub mod hosting;
 pub mod limits;
 pub mod prelude;
 

@@ -78,5 +78,27 @@ pub const OVERDUE_WARNING: Duration = Duration::from_secs(60);
 pub const WATCHED_PAIRS: usize = 1_000;
 /// Finished jobs that age out are cleared away together, at most this often.
 pub const PRUNE_AT_MOST_EVERY: Duration = Duration::from_secs(60);
+/// What the stop of a host may take, all its services together: less than the 30 s that containers get.
+pub const HOST_STOP_TIMEOUT: Duration = Duration::from_secs(25);
+/// The last part of it, in which services that are left are told together; a tenth, of a time below 10 s.
+pub const HOST_LAST_MOMENT: Duration = Duration::from_secs(1);
+/// The wait before a hosted service that failed is started again; it doubles up to [`RESTART_CAP`].
+pub const RESTART_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait before a hosted service is started again.
+pub const RESTART_CAP: Duration = Duration::from_secs(60);
+/// Restarts of a hosted service in a row after which its next failure stops the host.
+pub const RESTART_LIMIT: u16 = 10;
+/// A hosted service that has run for so long begins to count its restarts anew.
+pub const RESTART_STEADY: Duration = Duration::from_secs(300);
+/// Ticks of a timed service that are made up for, when it is to make up for those it missed.
+pub const MAX_CATCH_UP: u64 = 1_000;
+/// The part of its lifetime after which a refreshing value is refreshed.
+pub const REFRESH_AT: f64 = 0.9;
+/// The wait after a failed refresh; it doubles up to [`REFRESH_RETRY_CAP`].
+pub const REFRESH_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait after a failed refresh.
+pub const REFRESH_RETRY_CAP: Duration = Duration::from_secs(60);
+/// What one refresh may take before it is dropped.
+pub const REFRESH_TIMEOUT: Duration = Duration::from_secs(30);
 /// Finished jobs of each final state that the memory store keeps.
 pub const MEMORY_KEEP: u64 = 10_000;

@@ -42,7 +42,8 @@ pub enum NameError {
     },
 }
 
-fn check(name: &str) -> Result<(), NameError> {
+/// Whether a text is a name.
+pub(crate) fn check(name: &str) -> Result<(), NameError> {
     if name.len() > MAX_NAME_BYTES {
         return Err(NameError::TooLong { start: name.chars().take(32).collect(), bytes: name.len() });
     }

@@ -1,10 +1,15 @@
-//! What the kit leaves out: other processes' wakes, and handlers that block their thread.
+//! What the kit leaves out: other processes' wakes, handlers that block their thread, and who shares one.
 
+use std::future::{Ready, ready};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backgroundjobs_core::hosting::{
+    Host, Refresher, ServiceResult, Stopping, TaskQueue, Tick, TimedService, WhenFull,
+};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{JobId, RemoteWakes, StoreError, StoreOperation, StoreProfile, WakeHub};
 use backgroundjobs_memory::prelude::*;
@@ -108,4 +113,75 @@ async fn a_handler_that_blocks_its_thread_is_named_by_the_stop() {
     let record = jobs.manager().get(id).await.expect("answers").expect("kept");
     assert!(record.lease.is_some(), "it is left to its lease, not handed to somebody else");
     release.send(()).expect("the handler waits");
+}
+
+/// Counts calls, and says when there were a thousand.
+#[derive(Default)]
+struct Calls {
+    count: AtomicU32,
+    thousand: Notify,
+}
+
+impl Calls {
+    fn count(&self) {
+        if self.count.fetch_add(1, Ordering::SeqCst) + 1 == 1_000 {
+            self.thousand.notify_one();
+        }
+    }
+
+    fn expect_thousand(&self) {
+        assert!(self.count.load(Ordering::SeqCst) >= 1_000);
+    }
+}
+
+/// On one thread, where whoever does not step aside keeps everybody else from their turn.
+#[tokio::test]
+async fn a_timer_that_is_always_late_leaves_others_their_turn() {
+    let calls = Arc::new(Calls::default());
+    let seen = calls.clone();
+    let timer = TimedService::every(Duration::from_micros(1)).at_once().run_fn(move |_: Tick| {
+        seen.count();
+        ready(Ok(()))
+    });
+    let host = Host::builder().background("timer", timer).build().expect("built");
+    host.run(calls.thousand.notified()).await.expect("it stops well");
+    calls.expect_thousand();
+}
+
+/// A task that puts the next one into the queue.
+fn endless(
+    queue: TaskQueue,
+    calls: Arc<Calls>,
+) -> impl FnOnce(Stopping) -> Ready<ServiceResult> + Send + 'static {
+    move |_| {
+        calls.count();
+        let next = endless(queue.clone(), calls);
+        // Refused once the host stops.
+        _ = queue.try_enqueue("next", next);
+        ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_queue_whose_tasks_never_wait_leaves_others_their_turn() {
+    let calls = Arc::new(Calls::default());
+    let queue = TaskQueue::new(1, WhenFull::Wait);
+    queue.try_enqueue("first", endless(queue.clone(), calls.clone())).expect("there is room");
+    let host = Host::builder().background("queue", queue.workers(1)).build().expect("built");
+    host.run(calls.thousand.notified()).await.expect("it stops well");
+    calls.expect_thousand();
+}
+
+#[tokio::test]
+async fn a_refresher_that_fails_without_a_wait_leaves_others_their_turn() {
+    let calls = Arc::new(Calls::default());
+    let seen = calls.clone();
+    let refresher = Refresher::<u8>::new(move || {
+        seen.count();
+        ready(Err("no route".into()))
+    });
+    let refresher = refresher.retry(RetryPolicy::new().first(Duration::ZERO));
+    let host = Host::builder().background("token", refresher).build().expect("built");
+    host.run(calls.thousand.notified()).await.expect("it stops well");
+    calls.expect_thousand();
 }

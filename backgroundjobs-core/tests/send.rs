@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use backgroundjobs_core::hosting::{
+    Fresh, Host, Refresher, Refreshing, Stopping, TaskQueue, TimedService, WhenFull,
+};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{Admin, JobFilter};
 use backgroundjobs_memory::prelude::*;
@@ -47,6 +50,24 @@ fn every_future_may_be_spawned() {
     may_be_spawned(admin.resume("default"));
     may_be_spawned(admin.list(JobFilter::all(), None));
     may_be_spawned(admin.requeue_where(JobFilter::all(), 1));
+    let queue = TaskQueue::new(1, WhenFull::Wait);
+    let refresher = Refresher::new(async || Ok(Fresh::new(1_u8, Duration::from_secs(1))));
+    let value = refresher.value();
+    let host = Host::builder().background("queue", queue.workers(1)).background("value", refresher);
+    let host = host.build().expect("built");
+    may_be_spawned(host.start());
+    may_be_spawned(host.run(async {}));
+    may_be_spawned(host.run_until(async {}, async {}));
+    may_be_spawned(host.stop());
+    may_be_spawned(host.stop_requested());
+    may_be_spawned(queue.enqueue("one", async |_: Stopping| Ok(())));
+    may_be_spawned(value.get());
+    may_be_spawned(value.refresh());
+    is_shared::<Host>();
+    is_shared::<Stopping>();
+    is_shared::<TaskQueue>();
+    is_shared::<TimedService>();
+    is_shared::<Refreshing<u8>>();
     is_shared::<BackgroundJobs>();
     is_shared::<Admin>();
     is_shared::<JobContext>();

@@ -4,7 +4,9 @@
 mod load;
 mod settings;
 mod spread;
+mod timers;
 
 pub use load::{Marks, Notice, shares};
 pub use settings::Settings;
 pub use spread::Spread;
+pub use timers::{Kind, Ticks, Timers};

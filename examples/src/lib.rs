@@ -47,6 +47,10 @@ mod first_job {}
 mod handlers {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/hosting.md")]
+mod hosting {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/testing.md")]
 mod testing {}
 
@@ -86,10 +90,9 @@ mod tests {
     fn the_guide_to_stores_shows_its_store_as_it_is() {
         let guide = include_str!("../../docs/writing-a-store.md");
         for (name, file) in [
-            ("rows", include_str!("guide_store/rows.rs")),
             ("steps", include_str!("guide_store/steps.rs")),
             ("keys", include_str!("guide_store/keys.rs")),
-            ("store", include_str!("guide_store/store.rs")),
+            ("state", include_str!("guide_store/state.rs")),
         ] {
             // A block is a program of its own, which finds the others' items in this library.
             let block =
@@ -176,7 +179,9 @@ mod tests {
             SETTLE_BATCH SETTLE_BACKLOG STORE_RETRY_BASE STORE_RETRY_CAP STORE_RETRY_JITTER MAX_ARGS_BYTES MAX_METADATA_BYTES
             MAX_UNIQUE_KEY_BYTES MAX_ERROR_BYTES MAX_ERRORS_PER_JOB INSERT_CHUNK INSERT_CHUNK_BYTES LIST_PAGE EARLY_CANCELS
             REFUSED_TRIES MAX_SLOTS LAST_CALLS CANCEL_GRACE UPKEEP_BATCH PRUNE_EVERY_SETTLES
-            LONG_RUN_WARNING UNSERVED_WARNING OVERDUE_WARNING WATCHED_PAIRS PRUNE_AT_MOST_EVERY MEMORY_KEEP
+            LONG_RUN_WARNING UNSERVED_WARNING OVERDUE_WARNING WATCHED_PAIRS PRUNE_AT_MOST_EVERY
+            HOST_STOP_TIMEOUT HOST_LAST_MOMENT RESTART_FIRST RESTART_CAP RESTART_LIMIT RESTART_STEADY MAX_CATCH_UP
+            REFRESH_AT REFRESH_RETRY_FIRST REFRESH_RETRY_CAP REFRESH_TIMEOUT MEMORY_KEEP
         )
     }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub(crate) fn cargo() -> Command {
 pub(crate) struct Running {
     name: String,
     child: Child,
+    /// Says once that something came on standard output.
+    printed: Receiver<()>,
     stdout: JoinHandle<String>,
     stderr: JoinHandle<String>,
 }
@@ -34,13 +37,24 @@ impl Running {
     pub(crate) fn start(name: &str, mut command: Command) -> Result<Self, String> {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("{name} cannot be started: {error}"))?;
-        let stdout = read_to_end(child.stdout.take());
-        let stderr = read_to_end(child.stderr.take());
-        Ok(Self { name: name.to_owned(), child, stdout, stderr })
+        let (first, printed) = mpsc::channel();
+        // Whoever does not wait for it does not hear it.
+        let stdout = read_to_end(child.stdout.take(), move || _ = first.send(()));
+        let stderr = read_to_end(child.stderr.take(), || {});
+        Ok(Self { name: name.to_owned(), child, printed, stdout, stderr })
     }
 
     pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// Waits until it has printed something.
+    #[cfg(unix)]
+    pub(crate) fn wait_for_output(&mut self, limit: Duration) -> Result<(), String> {
+        self.printed.recv_timeout(limit).map_err(|_| {
+            self.kill();
+            format!("{} had printed nothing after {limit:?}", self.name)
+        })
     }
 
     /// Waits for the end; kills the program when it takes longer than `limit`.
@@ -83,11 +97,18 @@ impl Finished {
     }
 }
 
-fn read_to_end<R: Read + Send + 'static>(source: Option<R>) -> JoinHandle<String> {
+/// Reads all there is, and calls `at_first` when the first of it has come.
+fn read_to_end<R: Read + Send + 'static>(
+    source: Option<R>,
+    at_first: impl FnOnce() + Send + 'static,
+) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         if let Some(mut source) = source {
             // What came before a failed read is still worth showing.
+            if source.by_ref().take(1).read_to_end(&mut bytes).is_ok_and(|count| count > 0) {
+                at_first();
+            }
             let _ = source.read_to_end(&mut bytes);
         }
         String::from_utf8_lossy(&bytes).into_owned()

@@ -94,6 +94,13 @@ pub enum Outside {
         /// Which attempt, counted from 1.
         attempt: u16,
     },
+    /// A part of a hosted service that comes to an end: its start, its stop, a tick, a task of a queue.
+    Service {
+        /// The service's name.
+        service: String,
+        /// Which part.
+        part: &'static str,
+    },
 }
 
 impl fmt::Display for Outside {
@@ -101,6 +108,7 @@ impl fmt::Display for Outside {
         match self {
             Self::Store(operation) => write!(f, "store call {operation}"),
             Self::Handler { id, kind, attempt } => write!(f, "handler of {kind} {id}, attempt {attempt}"),
+            Self::Service { service, part } => write!(f, "{part} of service {service}"),
         }
     }
 }

@@ -116,6 +116,15 @@ impl Env {
         Duration::try_from_secs_f64(spread).unwrap_or(Duration::MAX)
     }
 
+    /// At random up to this part, 0 to 1, of `whole`; nothing where jitter is off.
+    pub(crate) fn spread(&self, whole: Duration, part: f64) -> Duration {
+        if !self.inner.jitter || part <= 0.0 {
+            return Duration::ZERO;
+        }
+        let seconds = whole.as_secs_f64() * part * self.inner.chance.lock().rng.f64();
+        Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    }
+
     /// Starts a task that lives until it ends or is aborted; dropping the handle leaves it running.
     pub(crate) fn spawn(
         &self,
@@ -240,6 +249,11 @@ impl TaskHandle {
     /// Ends the task where it waits; its future is dropped soon, not at once.
     pub(crate) fn abort(&self) {
         (self.abort)();
+    }
+
+    /// Whether the task's future is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
     }
 
     /// Waits until the task's future is gone. Cancel safe.

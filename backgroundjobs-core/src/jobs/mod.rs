@@ -7,6 +7,7 @@ mod stop;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
@@ -141,6 +142,10 @@ impl BackgroundJobs {
     #[must_use]
     pub fn leaves_to_others(&self, queue: &QueueName, kind: &Kind) -> bool {
         self.manager.producing().is_left_to_others(queue, kind)
+    }
+
+    pub(crate) const fn cancel_grace(&self) -> Duration {
+        self.times.cancel_grace
     }
 
     /// What an operator does to jobs and queues; `None` where the store lacks `control()` or `inspect()`.

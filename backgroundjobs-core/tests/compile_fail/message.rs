@@ -20,7 +20,7 @@ pub(crate) fn normalized(output: &str, program: &Path) -> String {
     let mut message = String::new();
     let mut source = Source::Program;
     let mut width = 0;
-    let mut is_list = false;
+    let (mut is_list, mut is_quoted_list) = (false, false);
     let (directory, program) =
         program.to_str().and_then(|path| path.rsplit_once('/')).expect("a program has a path");
     let output = output.replace(&format!("{directory}/"), "");
@@ -40,7 +40,15 @@ pub(crate) fn normalized(output: &str, program: &Path) -> String {
                 continue;
             }
         }
-        is_list = unindented.contains("the following other types implement trait");
+        // Where they are few, each is quoted.
+        if is_quoted_list {
+            is_quoted_list = line.starts_with(|first: char| first == ' ' || first.is_ascii_digit());
+            if is_quoted_list {
+                continue;
+            }
+        }
+        is_quoted_list = line.starts_with("help: the following other types implement trait");
+        is_list = !is_quoted_list && unindented.contains("the following other types implement trait");
         if line.starts_with("error") || line.starts_with("warning") {
             width = gutter_width(&lines[index..]);
         }

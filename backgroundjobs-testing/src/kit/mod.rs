@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use backgroundjobs_core::hosting::{Host, HostBuilder};
 use backgroundjobs_core::{BackgroundJobs, Builder, Env, JobStats, Timestamp};
 
 pub use self::builder::TestKitBuilder;
@@ -137,6 +138,27 @@ impl TestKit {
         let jobs = self.build(builder);
         jobs.start().await.unwrap_or_else(|error| panic!("{error}"));
         jobs
+    }
+
+    /// Builds a host in this kit's surroundings; nothing runs yet. Jobs among its services are built by
+    /// [`build`](Self::build) before.
+    ///
+    /// # Panics
+    /// With the error's text when it cannot be built.
+    #[must_use]
+    pub fn host(&self, builder: HostBuilder) -> Host {
+        builder.env(self.env()).build().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Builds a host in this kit's surroundings and starts it, letting time pass as far as its services need it to
+    /// start. Stop it by `kit.run(host.stop())`.
+    ///
+    /// # Panics
+    /// With the error's text when it cannot be built or started.
+    pub async fn start_host(&self, builder: HostBuilder) -> Host {
+        let host = self.host(builder);
+        self.run(host.start()).await.unwrap_or_else(|error| panic!("{error:?}"));
+        host
     }
 
     /// One process of several: a program that may crash and be started again, be cut off, and have a wrong clock.

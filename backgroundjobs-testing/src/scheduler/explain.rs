@@ -33,7 +33,7 @@ pub(super) fn explain(shared: &Shared, headline: &str) -> String {
 }
 
 fn guards(text: &mut String, state: &State, tick: u64) {
-    let mut handler = false;
+    let (mut handler, mut service) = (false, false);
     for guard in state.guards.iter().filter(|guard| guard.counts() || guard.waits()) {
         let task = guard.owner.and_then(|id| state.tasks.name(id));
         let task = task.as_deref().unwrap_or("the test");
@@ -44,6 +44,7 @@ fn guards(text: &mut String, state: &State, tick: u64) {
         };
         let real = real_time::duration(tick.saturating_sub(guard.since_tick));
         handler |= guard.counts() && matches!(guard.what, Outside::Handler { .. });
+        service |= guard.counts() && matches!(guard.what, Outside::Service { .. });
         _ = write!(
             text,
             "\n  {} in task {task} waits for {whom}, since virtual {}, for {real:?} of real time",
@@ -52,6 +53,10 @@ fn guards(text: &mut String, state: &State, tick: u64) {
     }
     if handler {
         *text += "\n  (a handler that sleeps must sleep through its context: tokio's time is real time)";
+    }
+    if service {
+        *text +=
+            "\n  (a service that sleeps must sleep through stopping.sleep(..): tokio's time is real time)";
     }
 }
 

@@ -270,7 +270,7 @@ impl Patience {
     fn with(&self, guard: &Guard) -> Duration {
         match guard.what {
             Outside::Handler { .. } if guard.waits_for_busy_thread() => self.thread,
-            Outside::Handler { .. } => self.handler,
+            Outside::Handler { .. } | Outside::Service { .. } => self.handler,
             _ => self.store,
         }
     }

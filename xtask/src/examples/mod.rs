@@ -1,6 +1,8 @@
 //! Runs each example as a user would, and checks what it prints and how it ends.
 
 mod custom_store;
+mod hosted;
+mod log_store;
 mod middleware;
 mod register_user;
 mod register_users;
@@ -29,10 +31,26 @@ const CHECKS: &[Check] = &[
     Check { what: "register_users reads standard input", run: register_users::reads_standard_input },
     Check { what: "register_users names a missing file", run: register_users::names_a_missing_file },
     Check { what: "custom_store runs jobs on a store of its own", run: custom_store::ends_every_job },
+    Check { what: "log_store outlives its process", run: log_store::outlives_its_process },
     Check { what: "retries shows what becomes of each job", run: retries::shows_each_end },
     Check { what: "middleware sees every run and refuses a kind", run: middleware::sees_and_refuses },
+    Check { what: "hosted_timer ticks five times, each in a scope of its own", run: hosted::ticks },
+    Check { what: "queued_tasks sends each letter in its turn", run: hosted::sends_letters },
+    Check { what: "refreshing_cache has a valid token all the time", run: hosted::refreshes },
+    #[cfg(unix)]
+    Check {
+        what: "hosted_timer, queued_tasks and refreshing_cache stop at a signal",
+        run: hosted::stop_at_a_signal,
+    },
     #[cfg(unix)]
     Check { what: "web does each of 1,000 jobs once", run: web::does_each_job_once },
+    #[cfg(unix)]
+    Check { what: "web hosts jobs, a timer, a queue and a value kept fresh", run: web::hosts_its_services },
+    #[cfg(unix)]
+    Check {
+        what: "web answers a request that is under way at a signal",
+        run: web::answers_what_is_under_way,
+    },
     #[cfg(unix)]
     Check { what: "web refuses with a reason in JSON", run: web::refuses_with_a_reason },
     #[cfg(unix)]

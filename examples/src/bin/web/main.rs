@@ -3,22 +3,27 @@
 //! - `POST /users` with `{"name": "masa"}` enqueues a job, through a manager that is handed to the handler.
 //! - `POST /users/later` does the same, but the job is not due before three seconds have passed.
 //! - `POST /users/static` does the same as the first, through the manager that was installed for the whole program.
+//! - `POST /users/wait` does it a second later, and answers when the job is over.
 //! - `GET /jobs/{id}` says how a job stands.
 //! - `GET /users` says who was registered, and how often.
+//! - `POST /letters` with `{"name": "masa"}` puts a letter into a queue that is worked through one by one.
+//! - `GET /about` says what the services beside the routes have done: a timer, that queue, and a value kept fresh.
+//! - `GET /health` says how each service stands; 503 when not all are well.
 //!
-//! SIGTERM and Ctrl-C end it in good order. Its tests, on a clock that they move themselves, are in
+//! Everything is a service of one host (`services.rs`), the web server too. SIGTERM and Ctrl-C end it in good order, a
+//! second one at once. Its tests, on a clock that they move themselves, are in
 //! `unit_test_a_job.rs`: `cargo test -p examples --features web unit_test_a_job`.
 
 mod refusal;
+mod services;
 #[cfg(test)]
 mod unit_test_a_job;
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
-use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -26,20 +31,24 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use backgroundjobs_core::hosting::{Stopping, signals};
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{Builder, Enqueued, JobId};
 use backgroundjobs_memory::prelude::*;
 use parking_lot::Mutex;
 use refusal::Refusal;
 use serde::{Deserialize, Serialize};
+use services::{Server, Services};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
-
-/// What requests and jobs under way are given, one after the other, before the program ends without them.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// How much later `POST /users/later` is.
 const LATER: Duration = Duration::from_secs(3);
+
+/// How much later `POST /users/wait` is.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long it waits for its job.
+const WAIT: Duration = Duration::from_secs(4);
 
 /// The args of the job, and the body of the request: one shape for both is enough here.
 #[derive(Serialize, Deserialize)]
@@ -69,7 +78,8 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("web: {error}");
+            let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+            eprintln!("web: {error}{cause}");
             ExitCode::FAILURE
         }
     }
@@ -77,17 +87,22 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let listener = TcpListener::bind(address(std::env::args().skip(1))?).await?;
+    let address = listener.local_addr()?;
     let users = Users::default();
-    let jobs = background_jobs(users.clone()).build()?;
+    let jobs = Arc::new(background_jobs(users.clone()).build()?);
     jobs.install()?;
-    jobs.start().await?;
+    let (services, host) = Services::new(jobs.clone(), users.clone());
+    let routes = routes(jobs.manager(), users).merge(routes_of_services(services.clone()));
+    let host = Arc::new(host.background("server", Server::new(listener, routes)).build()?);
+    let (stop, stop_now) = signals()?;
+    services.host.get_or_init(|| Arc::downgrade(&host));
 
-    println!("listening on http://{}", listener.local_addr()?);
-    serve(listener, routes(jobs.manager(), users)).await?;
+    println!("listening on http://{address}");
+    host.run_until(stop, stop_now).await?;
 
     // What still waits is lost with this store; from one that lasts it is run after the next start.
-    let report = jobs.stop(DRAIN).await?;
-    println!("drained: {} running jobs ended, {} were cut off", report.finished, report.interrupted.len());
+    let (jobs, letters) = (jobs.stats().succeeded, services.written.load(Ordering::Relaxed));
+    println!("drained: {jobs} jobs have succeeded, {letters} letters were written");
     Ok(())
 }
 
@@ -96,11 +111,10 @@ fn routes(manager: Arc<dyn JobManager>, users: Users) -> Router {
         .route("/users", get(registered).with_state(users).post(enqueue))
         .route("/users/later", post(enqueue_later))
         .route("/users/static", post(enqueue_static))
+        .route("/users/wait", post(enqueue_and_wait))
         .route("/jobs/{id}", get(job))
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
-        .method_not_allowed_fallback(async || {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path is there, but not for this method")
-        })
+        .method_not_allowed_fallback(wrong_method)
         .with_state(manager)
 }
 
@@ -139,6 +153,17 @@ async fn enqueue_static(
     Ok(accepted(BackgroundJobManager::enqueue(user).await?))
 }
 
+/// The answer comes when the job is over: also while the program drains, because the server stops before the jobs.
+async fn enqueue_and_wait(
+    State(manager): State<Arc<dyn JobManager>>,
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<Json<JobView>, Refusal> {
+    let Json(user) = body?;
+    let id = manager.enqueue_in(user, SOON).await?.id;
+    manager.wait(id, WAIT).await?;
+    view(&*manager, id).await
+}
+
 /// How a job stands.
 #[derive(Serialize)]
 struct JobView {
@@ -157,7 +182,10 @@ async fn job(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<JobView>, Refusal> {
     let Path(id) = id?;
-    let id: JobId = id.parse()?;
+    view(&*manager, id.parse()?).await
+}
+
+async fn view(manager: &dyn JobManager, id: JobId) -> Result<Json<JobView>, Refusal> {
     let Some(record) = manager.get(id).await? else {
         return Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no job {id}, or none any more")));
     };
@@ -176,41 +204,71 @@ async fn registered(State(users): State<Users>) -> Json<BTreeMap<String, u64>> {
     Json(users.lock().clone())
 }
 
-/// Serves until the program is asked to stop and the requests under way are answered.
-async fn serve(listener: TcpListener, routes: Router) -> io::Result<()> {
-    let stop = Arc::new(Notify::new());
-    let stopped = stop.clone();
-    let server =
-        axum::serve(listener, routes).with_graceful_shutdown(async move { stopped.notified().await });
-    tokio::select! {
-        ended = server.into_future() => ended,
-        () = async {
-            asked_to_stop().await;
-            println!("draining: no new requests, then no new jobs");
-            stop.notify_one();
-            // Somebody may hold a connection open for as long as they like.
-            tokio::time::sleep(DRAIN).await;
-        } => {
-            eprintln!("some requests were not finished within {DRAIN:?} and are cut off");
-            Ok(())
-        }
-    }
+fn routes_of_services(services: Services) -> Router {
+    Router::new()
+        .route("/letters", post(write_letter))
+        .route("/about", get(about))
+        .route("/health", get(health))
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(services)
 }
 
-/// Ends at Ctrl-C, and at the signal by which service managers and containers end a program.
-async fn asked_to_stop() {
-    let interrupted = async { tokio::signal::ctrl_c().await.expect("a handler for Ctrl-C can be set") };
-    #[cfg(unix)]
-    let terminated = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).expect("a handler for SIGTERM can be set").recv().await;
+async fn wrong_method() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path is there, but not for this method")
+}
+
+/// What is answered once a letter is queued.
+#[derive(Serialize)]
+struct Queued {
+    waiting: usize,
+}
+
+async fn write_letter(
+    State(services): State<Services>,
+    body: Result<Json<RegisterUser>, JsonRejection>,
+) -> Result<(StatusCode, Json<Queued>), Refusal> {
+    let Json(user) = body?;
+    let written = services.written.clone();
+    let write = async move |_: Stopping| {
+        written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
+    services.letters.enqueue(format!("letter to {}", user.name), write).await?;
+    Ok((StatusCode::ACCEPTED, Json(Queued { waiting: services.letters.len() })))
+}
+
+/// What the services have done.
+#[derive(Serialize)]
+struct About {
+    users: u64,
+    letters: u64,
+    motto: String,
+}
+
+async fn about(State(services): State<Services>) -> Result<Json<About>, Refusal> {
+    Ok(Json(About {
+        users: services.counted.load(Ordering::Relaxed),
+        letters: services.written.load(Ordering::Relaxed),
+        motto: services.motto.get().await?.to_string(),
+    }))
+}
+
+/// How the host stands.
+#[derive(Serialize)]
+struct Health {
+    ready: bool,
+    live: bool,
+    services: Vec<String>,
+}
+
+async fn health(State(services): State<Services>) -> Result<(StatusCode, Json<Health>), Refusal> {
+    let host = services.host.get().and_then(Weak::upgrade);
+    let host = host.ok_or_else(|| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the program is ending"))?;
+    let health = host.health();
+    let (ready, live) = (health.is_ready(), health.is_live());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let services = health.services.iter().map(ToString::to_string).collect();
+    Ok((status, Json(Health { ready, live, services })))
 }
 
 fn address(mut words: impl Iterator<Item = String>) -> Result<SocketAddr, String> {

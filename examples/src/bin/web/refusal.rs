@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError};
+use backgroundjobs_core::hosting::{RefreshError, TaskQueueError};
+use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError, WaitError};
 use serde::Serialize;
 
 pub(crate) struct Refusal {
@@ -56,6 +57,25 @@ impl From<EnqueueError> for Refusal {
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<TaskQueueError> for Refusal {
+    /// The queue is full, or the program is on its way out: the client may try again.
+    fn from(error: TaskQueueError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<RefreshError> for Refusal {
+    fn from(error: RefreshError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<WaitError> for Refusal {
+    fn from(error: WaitError) -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, error.to_string())
     }
 }
 

@@ -13,7 +13,8 @@ use backgroundjobs_testing::{Attempt, TestKit};
 use serde::Deserialize;
 use tower::ServiceExt;
 
-use super::{LATER, RegisterUser, Users, background_jobs, register, routes};
+use super::services::Services;
+use super::{LATER, RegisterUser, Users, background_jobs, register, routes, routes_of_services};
 
 #[tokio::test]
 async fn a_sign_up_is_registered_three_seconds_later() {
@@ -81,6 +82,41 @@ async fn a_cancelled_job_never_runs() {
     assert_eq!(get(&web, "/users").await, "{}");
     assert!(get(&web, &format!("/jobs/{id}")).await.contains(r#""state":"cancelled""#));
     kit.finish().await;
+}
+
+#[tokio::test]
+async fn the_services_of_the_host_work_beside_the_jobs() {
+    let (kit, users) = (TestKit::new(), Users::default());
+    let jobs = kit.build(background_jobs(users.clone()));
+    let (services, host) = Services::new(jobs.clone(), users.clone());
+    let host = kit.start_host(host).await;
+    let web = routes(jobs.manager(), users).merge(routes_of_services(services.clone()));
+
+    sign_up(&web, "/users", "masa").await;
+    _ = kit.settle().await;
+    for waiting in 1..=10 {
+        assert_eq!(
+            post(&web, "/letters").await,
+            (StatusCode::ACCEPTED, format!(r#"{{"waiting":{waiting}}}"#))
+        );
+    }
+    let (status, reason) = post(&web, "/letters").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reason.contains("with room for 10"), "{reason}");
+    assert_eq!(get(&web, "/about").await, r#"{"users":0,"letters":0,"motto":"motto 1"}"#);
+
+    _ = kit.advance(Duration::from_secs(9)).await;
+    assert_eq!(get(&web, "/about").await, r#"{"users":1,"letters":10,"motto":"motto 2"}"#);
+    assert!(host.health().is_ready());
+    kit.run(host.stop()).await.expect("all stop well");
+    assert_eq!(post(&web, "/letters").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    kit.finish().await;
+}
+
+/// Posts a name to this path.
+async fn post(web: &Router, path: &str) -> (StatusCode, String) {
+    let request = Request::post(path).header("content-type", "application/json");
+    send(web, request.body(Body::from(r#"{"name": "masa"}"#)).expect("a request")).await
 }
 
 /// Posts the name and answers the job's id.

@@ -31,6 +31,12 @@ impl Connection {
 
     /// Sends a request, with a body of JSON if there is one, and reads the answer. The connection stays open.
     pub(super) fn send(&mut self, method: &str, path: &str, body: Option<&str>) -> Result<Reply, String> {
+        self.ask(method, path, body)?;
+        self.answer().map_err(|error| format!("{method} {path}: {error}"))
+    }
+
+    /// Sends a request; its [`answer`](Self::answer) is read later.
+    pub(super) fn ask(&mut self, method: &str, path: &str, body: Option<&str>) -> Result<(), String> {
         let declared = body.map_or("", |_| "content-type: application/json\r\n");
         let body = body.unwrap_or_default();
         let length = body.len();
@@ -40,8 +46,11 @@ impl Connection {
         self.stream
             .get_mut()
             .write_all(request.as_bytes())
-            .map_err(|error| format!("{method} {path} was not sent: {error}"))?;
-        self.read().map_err(|error| format!("{method} {path} was not answered in JSON: {error}"))
+            .map_err(|error| format!("{method} {path} was not sent: {error}"))
+    }
+
+    pub(super) fn answer(&mut self) -> Result<Reply, String> {
+        self.read().map_err(|error| format!("it was not answered in JSON: {error}"))
     }
 
     fn read(&mut self) -> Result<Reply, String> {

@@ -22,6 +22,9 @@ const PATHS: &[&str] = &["/users", "/users/static"];
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
+/// In which a request that was sent has long been read.
+const UNDER_WAY: Duration = Duration::from_millis(200);
+
 /// No job has this id.
 const STRANGE_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -71,6 +74,57 @@ fn register_users(address: SocketAddr, client: usize) -> Result<BTreeSet<String>
     Ok(ids)
 }
 
+/// Letters sent to the queue of the service.
+const LETTERS: usize = 5;
+
+pub(super) fn hosts_its_services(place: &Place) -> Result<(), String> {
+    let server = Server::start(place)?;
+    let mut connection = Connection::open(server.address())?;
+    let health = connection.send("GET", "/health", None)?;
+    health.expect(200)?;
+    for service in ["jobs", "census", "letters", "motto", "server"] {
+        if !health.body.contains(&format!("\"{service} is running since ")) {
+            return Err(format!("{service} is not running: {}", health.body));
+        }
+    }
+    connection.send("POST", "/users", Some("{\"name\": \"masa\"}"))?.expect(202)?;
+    for _ in 0..LETTERS {
+        connection.send("POST", "/letters", Some("{\"name\": \"masa\"}"))?.expect(202)?;
+    }
+    let done = format!("{{\"users\":1,\"letters\":{LETTERS},\"motto\":\"motto ");
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let about = connection.send("GET", "/about", None)?;
+        about.expect(200)?;
+        if about.body.starts_with(&done) {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(format!("the services had not done their work within {LIMIT:?}: {}", about.body));
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    // The connection is still open, which keeps nobody from ending.
+    server.end("TERM")
+}
+
+pub(super) fn answers_what_is_under_way(place: &Place) -> Result<(), String> {
+    let server = Server::start(place)?;
+    let address = server.address();
+    let (mut waits, mut other) = (Connection::open(address)?, Connection::open(address)?);
+    waits.ask("POST", "/users/wait", Some("{\"name\": \"masa\"}"))?;
+    // Its job is not due for a second, so the request is under way when the signal comes.
+    other.send("GET", "/health", None)?.expect(200)?;
+    thread::sleep(UNDER_WAY);
+    server.signal("TERM")?;
+    let reply = waits.answer()?;
+    reply.expect(200)?;
+    if reply.text("state")? != "succeeded" {
+        return Err(format!("the job of a request under way has not ended: {}", reply.body));
+    }
+    server.has_ended("TERM")
+}
+
 pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
     let server = Server::start(place)?;
     let mut connection = Connection::open(server.address())?;
@@ -79,6 +133,9 @@ pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
     let refused: &[(&str, &str, Option<&str>, u16, &str)] = &[
         ("POST", "/users", Some("{\"name\": "), 400, "JSON"),
         ("POST", "/users/static", Some("masa"), 400, "JSON"),
+        ("GET", "/users/wait", None, 405, "method"),
+        ("POST", "/letters", Some("{\"nom\": \"masa\"}"), 422, "name"),
+        ("POST", "/health", None, 405, "method"),
         ("POST", "/users", Some("{\"nom\": \"masa\"}"), 422, "name"),
         ("POST", "/users/static", Some("[1]"), 422, "expected a string"),
         ("POST", "/users/later", Some("{\"nom\": \"masa\"}"), 422, "name"),

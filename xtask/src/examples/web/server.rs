@@ -46,8 +46,17 @@ impl Server {
     }
 
     /// Asks it to end by a signal, and expects that it drains and ends well.
-    pub(super) fn end(mut self, by: &str) -> Result<(), String> {
-        signal(by, self.child.id())?;
+    pub(super) fn end(self, by: &str) -> Result<(), String> {
+        self.signal(by)?;
+        self.has_ended(by)
+    }
+
+    pub(super) fn signal(&self, name: &str) -> Result<(), String> {
+        signal(name, self.child.id())
+    }
+
+    /// Expects that it drains and ends well after this signal.
+    pub(super) fn has_ended(mut self, by: &str) -> Result<(), String> {
         let status = self.wait()?;
         let said: Vec<String> = self.lines.iter().collect();
         let has = |start: &str| said.iter().any(|line| line.starts_with(start));
