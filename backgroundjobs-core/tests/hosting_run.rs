@@ -156,9 +156,9 @@ async fn both_words_at_once_end_it_at_once() {
 #[tokio::test]
 async fn nothing_is_started_any_more_once_a_service_has_asked_the_host_to_stop() {
     let (kit, log) = (TestKit::new(), Log::default());
-    let asks = |stopping: Stopping| {
+    let asks = async |stopping: Stopping| {
         stopping.stop_host();
-        std::future::ready(Ok(()))
+        Ok(())
     };
     let hosted = log.clone();
     let hosted = move |_: Stopping| {
