@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError};
 use serde::Serialize;
 
+use crate::users::Trouble;
+
 pub(crate) struct Refusal {
     status: StatusCode,
     reason: String,
@@ -62,5 +64,11 @@ impl From<EnqueueError> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the users cannot be read: {trouble}"))
     }
 }
