@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use backgroundjobs_core::{CancelStatus, JobId, JobState, Timestamp};
 
-use crate::db::Args;
+use crate::db::{Args, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::id;
 use crate::keys;
-use crate::row::{self, Packed};
+use crate::row::{self, Named, Packed};
 
 impl Engine {
     pub(crate) async fn cancel(&self, ids: &[JobId], now: Timestamp) -> Result<Vec<CancelStatus>, Failed> {
@@ -38,11 +38,11 @@ impl Engine {
             });
         }
         if !flagged.is_empty() {
-            change.run(&self.sql.text(FLAG), Args::new().with(id::array(flagged))).await?;
+            change.run(&self.sql.text(&flag()), Args::new().with(id::array(flagged))).await?;
         }
         if !over.is_empty() {
             let args = Args::new().with(id::array(over)).with(now.as_micros());
-            change.run(&self.sql.text(&format!("{CANCEL}{}", keys::LET_GO_AT_END)), args).await?;
+            change.run(&self.sql.text(&format!("{}; {}", cancel(), keys::LET_GO_AT_END)), args).await?;
         }
         change.run_last(&self.sql.text("COMMIT"), Args::new()).await?;
         Ok(statuses)
@@ -65,9 +65,10 @@ BEGIN IMMEDIATE;
 SELECT group_concat(j.state || ',' || hex(j.id), '')
     FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)";
 
-const FLAG: &str = "\
-UPDATE {p}jobs SET flagged = 1 FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value)";
+pub(crate) fn flag() -> String {
+    Named::all("flagged = 1").change()
+}
 
-const CANCEL: &str = "\
-UPDATE {p}jobs SET state = 4, finished_at = $2 FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value);
-";
+pub(crate) fn cancel() -> String {
+    Named::all("state = 4, finished_at = $2").change()
+}

@@ -13,7 +13,7 @@ use backgroundjobs_core::{
 };
 use sqlx::Row;
 
-use crate::db::{Answer, Args, Change};
+use crate::db::{Answer, Args, Change, InTransaction};
 use crate::engine::{Engine, NEW_LANES};
 use crate::error::Failed;
 use crate::id;
@@ -32,7 +32,7 @@ struct Look {
 }
 
 /// The lanes of one queue that are asked for, by priority, the highest first.
-type Levels = Vec<Vec<i64>>;
+pub(crate) type Levels = Vec<Vec<i64>>;
 
 impl Engine {
     pub(crate) async fn claim(&self, request: &ClaimJobs, now: Timestamp) -> Result<ClaimedJobs, Failed> {
@@ -80,7 +80,11 @@ impl Engine {
     }
 
     /// Begins, and looks; again, if there are lanes that were not known here.
-    async fn look(&self, change: &mut Change<'_>, request: &ClaimJobs) -> Result<(Vec<Levels>, Look), Failed> {
+    async fn look(
+        &self,
+        change: &mut Change<'_>,
+        request: &ClaimJobs,
+    ) -> Result<(Vec<Levels>, Look), Failed> {
         let kinds: HashSet<&Kind> = request.kinds.iter().collect();
         let mut begin = "BEGIN IMMEDIATE; ";
         loop {
@@ -131,13 +135,7 @@ impl Engine {
             .with((now + request.lease).as_micros())
             .with(json(&lanes));
         lanes.iter().for_each(|lane| args.push(*lane));
-        let pick = pick(levels);
-        let text = format!(
-            "SELECT group_concat({PACKED}, '') FROM ({pick}) k CROSS JOIN {{p}}jobs j ON j.id = k.id; \
-             UPDATE {{p}}jobs SET state = 1, generation = generation + 1, worker = $3, claim = $4, \
-             lease_until = $5, claimed_at = $1 WHERE id IN ({pick}); {HEADS_AFTER}"
-        );
-        let answers = change.run(&self.sql.text(&text), args).await?;
+        let answers = change.run(&self.sql.text(&take(levels)), args).await?;
         heads.extend(read_heads(&answers[2])?);
         let mut jobs = self.unpack(answers[0].text()?.unwrap_or_default(), 1)?;
         jobs.sort_unstable_by_key(order);
@@ -157,10 +155,11 @@ impl Engine {
             text.push_str(PAYLOADS);
         }
         if look.keys_until_start {
-            text.push_str("DELETE FROM {p}keys WHERE hold = 1 AND job IN (SELECT unhex(value) FROM json_each($1)); ");
+            text.push_str(LET_GO_AT_START);
         }
         text.push_str("COMMIT");
-        let args = if text == "COMMIT" { Args::new() } else { Args::new().with(id::array(claimed.iter().copied())) };
+        let args =
+            if text == "COMMIT" { Args::new() } else { Args::new().with(id::array(claimed.iter().copied())) };
         let answers = change.run_last(&self.sql.text(&text), args).await?;
         if look.payloads_apart {
             let jobs = queues.iter_mut().flat_map(|queue| &mut queue.jobs);
@@ -191,7 +190,8 @@ impl Engine {
         while !packed.is_over() {
             let number: i64 = packed.number()?;
             let lane = self.lanes.lane(number);
-            let lane = lane.ok_or_else(|| Failed::corrupt(format!("a job is of lane {number}, which there is not")))?;
+            let lane = lane
+                .ok_or_else(|| Failed::corrupt(format!("a job is of lane {number}, which there is not")))?;
             let (run_at, created_at) = (row::instant(packed.number()?), row::instant(packed.number()?));
             let generation = packed.number::<u64>()? + grown;
             let (attempts, crashes, max_attempts) = (packed.number()?, packed.number()?, packed.number()?);
@@ -261,6 +261,20 @@ fn repeated(request: &ClaimJobs, now: Timestamp, look: &Look, earlier: Vec<Claim
     ClaimedJobs { store_now: now, queues, next_expiry: look.next_expiry }
 }
 
+/// Reads the first due jobs of these lanes, takes them, and looks at the heads of the lanes again.
+pub(crate) fn take(levels: &Levels) -> String {
+    let pick = pick(levels);
+    format!(
+        "SELECT group_concat({PACKED}, '') FROM ({pick}) k CROSS JOIN {{p}}jobs j ON j.id = k.id; \
+         {}; {HEADS_AFTER}",
+        row::change(
+            "",
+            &format!("SELECT id, 0, 0, 0, 0, 0 FROM ({pick}) WHERE true"),
+            "state = 1, generation = generation + 1, worker = $3, claim = $4, lease_until = $5, claimed_at = $1"
+        )
+    )
+}
+
 /// The first `$2` ids of these lanes that are due, in order. Within a level the lanes are merged as they are read, and no
 /// more is read of any than is needed; the levels follow each other.
 fn pick(levels: &Levels) -> String {
@@ -282,7 +296,7 @@ fn pick(levels: &Levels) -> String {
     format!("{} LIMIT $2", level_texts.join(" UNION ALL "))
 }
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 SELECT
     (SELECT coalesce(max(lane), 0) FROM {p}lanes),
     (SELECT min(lease_until) FROM {p}jobs WHERE state = 1),
@@ -301,6 +315,10 @@ j.lane || ',' || j.run_at || ',' || j.created_at || ',' || j.generation || ',' |
 || j.max_attempts || ',' || j.flagged || ',' || coalesce(octet_length(j.args), 0) || ',' \
 || coalesce(octet_length(j.metadata), 0) || ',' || hex(j.id) || coalesce(j.args, '') || coalesce(j.metadata, '')";
 
-const PAYLOADS: &str = "\
+pub(crate) const PAYLOADS: &str = "\
 SELECT p.job, p.args, p.metadata FROM json_each($1) e CROSS JOIN {p}payloads p ON p.job = unhex(e.value);
+";
+
+pub(crate) const LET_GO_AT_START: &str = "\
+DELETE FROM {p}keys WHERE hold = 1 AND job IN (SELECT unhex(value) FROM json_each($1));
 ";

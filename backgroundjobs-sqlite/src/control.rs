@@ -7,12 +7,12 @@ use backgroundjobs_core::{DeleteStatus, JobId, JobState, QueueName, RequeueStatu
 use sqlx::Row;
 
 use crate::cancel::{STATES, read_states};
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::id;
 use crate::keys::{self, Held};
-use crate::row;
+use crate::row::{self, Named};
 
 /// A job as a requeue finds it.
 struct Found {
@@ -59,7 +59,7 @@ impl Engine {
         }
         if !requeued.is_empty() {
             let args = Args::new().with(id::array(requeued)).with(now.as_micros());
-            change.run(&self.sql.text(REQUEUE), args).await?;
+            change.run(&self.sql.text(&requeue()), args).await?;
         }
         if !taken.is_empty() {
             let taken: Vec<_> = taken.iter().map(|(unique, job)| (unique, *job, now)).collect();
@@ -141,18 +141,19 @@ impl Engine {
     }
 }
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 BEGIN IMMEDIATE;
 SELECT j.id, j.state, l.queue, j.unique_key, j.hold
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)
     CROSS JOIN {p}lanes l ON l.lane = j.lane;
 SELECT k.unique_key, k.job, k.until
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)
     CROSS JOIN {p}keys k ON k.unique_key = j.unique_key";
 
-const REQUEUE: &str = "\
-UPDATE {p}jobs SET state = 0, run_at = $2, attempts = 0, crashes = 0, flagged = 0, finished_at = NULL
-    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value)";
+pub(crate) fn requeue() -> String {
+    let set = "state = 0, run_at = $2, attempts = 0, crashes = 0, flagged = 0, finished_at = NULL";
+    Named::all(set).change()
+}
 
 const PAUSE: &str = "\
 BEGIN IMMEDIATE;

@@ -5,7 +5,6 @@
 //! packed into few rows.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -72,12 +71,14 @@ pub(crate) struct Db {
     in_doubt: bool,
     /// The connection's thread is gone; it must be opened anew.
     broken: bool,
+    /// The `data_version` that was seen last.
+    pub(crate) seen_version: Option<i64>,
 }
 
 impl Db {
     pub(crate) async fn open(to: &ConnectTo) -> Result<Self, sqlx::Error> {
         let connection = to.options().connect().await?;
-        Ok(Self { connection, in_doubt: false, broken: false })
+        Ok(Self { connection, in_doubt: false, broken: false, seen_version: None })
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -110,21 +111,7 @@ impl Db {
     }
 
     async fn send(&mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error> {
-        let query = sqlx::query_with(AssertSqlSafe(sql.clone()), args.0);
-        let mut results = (&mut self.connection).fetch_many(query);
-        let (mut answers, mut answer) = (Vec::new(), Answer::default());
-        let ended = loop {
-            match poll_fn(|cx| results.as_mut().poll_next(cx)).await {
-                Some(Ok(Either::Right(row))) => answer.rows.push(row),
-                Some(Ok(Either::Left(done))) => {
-                    answer.affected = done.rows_affected();
-                    answers.push(std::mem::take(&mut answer));
-                }
-                Some(Err(error)) => break Err(error),
-                None => break Ok(answers),
-            }
-        };
-        drop(results);
+        let ended = send(&mut self.connection, sql, args).await;
         if let Err(sqlx::Error::WorkerCrashed | sqlx::Error::Io(_)) = &ended {
             self.broken = true;
         }
@@ -134,15 +121,17 @@ impl Db {
     /// Sends a rollback and does not wait for it: the thread takes commands in order, so it comes before whatever is
     /// sent next, and lets the file go at once.
     fn undo(&mut self) {
-        let mut sent = pin!((&mut self.connection).execute(sqlx::raw_sql("ROLLBACK")));
+        let mut sent = (&mut self.connection).execute(sqlx::raw_sql("ROLLBACK"));
         // One step hands the command over, unless the thread has more commands before it than its channel holds. The
         // doubt stays either way.
-        if let Poll::Ready(Err(sqlx::Error::WorkerCrashed)) =
-            sent.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        {
-            drop(sent);
-            self.broken = true;
-        }
+        let step = sent.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(sent);
+        self.broken |= matches!(step, Poll::Ready(Err(sqlx::Error::WorkerCrashed)));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
     }
 
     pub(crate) async fn close(self) -> Result<(), sqlx::Error> {
@@ -150,8 +139,43 @@ impl Db {
     }
 }
 
+async fn send(
+    connection: &mut SqliteConnection,
+    sql: &Arc<str>,
+    args: Args,
+) -> Result<Vec<Answer>, sqlx::Error> {
+    let query = sqlx::query_with(AssertSqlSafe(sql.clone()), args.0);
+    let mut results = connection.fetch_many(query);
+    let (mut answers, mut answer) = (Vec::new(), Answer::default());
+    while let Some(result) = poll_fn(|cx| results.as_mut().poll_next(cx)).await {
+        match result? {
+            Either::Right(row) => answer.rows.push(row),
+            Either::Left(done) => {
+                answer.affected = done.rows_affected();
+                answers.push(std::mem::take(&mut answer));
+            }
+        }
+    }
+    Ok(answers)
+}
+
 fn rollback() -> Arc<str> {
     "ROLLBACK".into()
+}
+
+/// Where commands of a transaction are run.
+pub(crate) trait InTransaction {
+    /// Runs a command that leaves the transaction open, unless it commits.
+    async fn run(&mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error>;
+}
+
+/// A transaction of the user's.
+pub(crate) struct Theirs<'a>(pub(crate) &'a mut SqliteConnection);
+
+impl InTransaction for Theirs<'_> {
+    async fn run(&mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error> {
+        send(self.0, sql, args).await
+    }
 }
 
 /// A transaction in the making; its first command begins it in SQL.
@@ -159,24 +183,30 @@ pub(crate) struct Change<'a> {
     db: &'a mut Db,
 }
 
-impl Change<'_> {
-    /// Runs a command that leaves the transaction open.
-    pub(crate) async fn run(&mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error> {
+impl InTransaction for Change<'_> {
+    async fn run(&mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error> {
         self.db.in_doubt = true;
         self.db.send(sql, args).await
     }
+}
 
+impl Change<'_> {
     /// Runs a command whose last statement commits.
     pub(crate) async fn run_last(mut self, sql: &Arc<str>, args: Args) -> Result<Vec<Answer>, sqlx::Error> {
         let answers = self.run(sql, args).await?;
-        self.db.in_doubt = false;
+        self.committed();
         Ok(answers)
+    }
+
+    /// A command that was run has committed.
+    pub(crate) fn committed(self) {
+        self.db.in_doubt = false;
     }
 
     /// Ends the transaction without a trace.
     pub(crate) async fn take_back(mut self) -> Result<(), sqlx::Error> {
         self.run(&rollback(), Args::new()).await?;
-        self.db.in_doubt = false;
+        self.committed();
         Ok(())
     }
 }

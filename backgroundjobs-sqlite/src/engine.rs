@@ -20,6 +20,7 @@ use crate::migrate;
 use crate::options::SqliteOptions;
 use crate::schema;
 use crate::sql::Sql;
+use crate::wakes;
 
 const READERS: usize = 2;
 
@@ -88,6 +89,8 @@ impl Engine {
             schema::check_prefix(&self.options.prefix)?;
             let mut db = Db::open(&self.writes_to).await?;
             migrate::bring_up_to_date(&mut db, &self.sql).await?;
+            // From here on every commit of others is one to hear of.
+            wakes::has_changed(&mut db, &self.sql).await?;
             *place = Some(db);
         }
         self.opened(place)
@@ -173,14 +176,16 @@ SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $2 ORDER BY lane;
 COMMIT";
 
 /// The lanes with a higher number than `$1`.
-pub(crate) const NEW_LANES: &str = "SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $1 ORDER BY lane";
+pub(crate) const NEW_LANES: &str =
+    "SELECT lane, queue, kind, priority FROM {p}lanes WHERE lane > $1 ORDER BY lane";
 
-fn lane_of(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, Lane), Failed> {
+pub(crate) fn lane_of(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, Lane), Failed> {
     use backgroundjobs_core::{Kind, Priority, QueueName};
     use sqlx::Row;
     let (number, queue, kind): (i64, &str, &str) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let priority: i64 = row.try_get(3)?;
-    let damaged = || Failed::corrupt(format!("lane {number} has a queue, a kind or a priority that cannot be"));
+    let damaged =
+        || Failed::corrupt(format!("lane {number} has a queue, a kind or a priority that cannot be"));
     let lane = Lane {
         queue: QueueName::new(queue).map_err(|_| damaged())?,
         kind: Kind::new(kind).map_err(|_| damaged())?,

@@ -106,7 +106,9 @@ fn explain(error: &sqlx::Error, code: Option<i32>, path: &Path) -> (StoreErrorKi
         Some(CORRUPT) => (
             Corrupt,
             false,
-            format!("{file} is damaged; stop all that use it and restore it from a copy (PRAGMA integrity_check)"),
+            format!(
+                "{file} is damaged; stop all that use it and restore it from a copy (PRAGMA integrity_check)"
+            ),
         ),
         Some(CANTOPEN) => (Unavailable, true, cannot_open(path)),
         Some(IOERR) => (Unavailable, true, format!("{file} could not be read or written; look at its disk")),

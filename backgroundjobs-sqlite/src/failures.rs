@@ -3,7 +3,7 @@
 use backgroundjobs_core::limits::MAX_ERRORS_PER_JOB;
 use backgroundjobs_core::{Failure, FailureKind, LeaseKey, RecordedFailure, Timestamp};
 
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 
@@ -31,7 +31,7 @@ impl Added {
     }
 }
 
-const ADD: &str = "\
+pub(crate) const ADD: &str = "\
 INSERT INTO {p}failures (job, generation, at, attempt, kind, text)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1);
 DELETE FROM {p}failures WHERE (job, generation) IN (
@@ -51,7 +51,9 @@ pub(crate) fn recorded(at: i64, attempt: i64, kind: &str, text: &str) -> Result<
         FailureKind::Cancel,
     ];
     let known = KINDS.into_iter().find(|known| known.as_str() == kind);
-    let known = known.ok_or_else(|| Failed::corrupt(format!("a failure is of the kind {kind:?}, which there is not")))?;
-    let attempt = u16::try_from(attempt).map_err(|_| Failed::corrupt("a failure's attempt is no number of one"))?;
+    let known = known
+        .ok_or_else(|| Failed::corrupt(format!("a failure is of the kind {kind:?}, which there is not")))?;
+    let attempt =
+        u16::try_from(attempt).map_err(|_| Failed::corrupt("a failure's attempt is no number of one"))?;
     Ok(RecordedFailure::new(Timestamp::from_micros(at), attempt, Failure::new(known, text)))
 }

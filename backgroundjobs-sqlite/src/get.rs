@@ -1,9 +1,10 @@
 //! Get: whole records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use backgroundjobs_core::{
-    ClaimId, JobId, JobRecord, JobState, Kind, Lease, NewJob, Payload, Priority, QueueName, Timestamp, UniqueKey, WorkerId,
+    ClaimId, JobId, JobRecord, JobState, Kind, Lease, NewJob, Payload, Priority, QueueName, Timestamp,
+    UniqueKey, WorkerId,
 };
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -20,7 +21,9 @@ impl Engine {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let args = Args::new().with(id::array(ids.iter().copied()));
+        // An id that was asked for twice must not bring its failures twice.
+        let distinct: BTreeSet<JobId> = ids.iter().copied().collect();
+        let args = Args::new().with(id::array(distinct));
         let mut db = self.reader().await?;
         // One transaction, so that the failures are those of the record.
         let answers = db.change().await?.run_last(&self.sql.text(GET), args).await?;
@@ -40,15 +43,15 @@ impl Engine {
     }
 }
 
-const GET: &str = "\
+pub(crate) const GET: &str = "\
 BEGIN;
 SELECT j.id, l.queue, l.kind, l.priority, j.state, j.run_at, j.generation, j.settled, j.attempts, j.crashes,
         j.max_attempts, j.max_crashes, j.flagged, j.lease_until, j.worker, j.claim, j.created_at, j.claimed_at,
         j.finished_at, j.unique_key, j.hold, coalesce(j.metadata, p.metadata), coalesce(j.args, p.args)
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}jobs j ON j.id = e.id
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)
     CROSS JOIN {p}lanes l ON l.lane = j.lane LEFT JOIN {p}payloads p ON p.job = j.id;
 SELECT f.job, f.at, f.attempt, f.kind, f.text
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($1)) e CROSS JOIN {p}failures f ON f.job = e.id
+    FROM json_each($1) e CROSS JOIN {p}failures f ON f.job = unhex(e.value)
     ORDER BY f.job, f.generation;
 COMMIT";
 
@@ -75,7 +78,8 @@ fn record(row: &SqliteRow) -> Result<JobRecord, Failed> {
     record.run_at = row::instant(row.try_get(5)?);
     (record.generation, record.settled) = (growing(6, "generation")?, growing(7, "settled generation")?);
     (record.attempts, record.crashes) = (number(8, "attempts")?, number(9, "crashes")?);
-    (record.max_attempts, record.max_crashes) = (number(10, "limit of attempts")?, number(11, "limit of crashes")?);
+    (record.max_attempts, record.max_crashes) =
+        (number(10, "limit of attempts")?, number(11, "limit of crashes")?);
     record.cancel_requested = row.try_get(12)?;
     if record.state == JobState::Running {
         let until = moment(13)?.ok_or_else(|| damaged("lease"))?;

@@ -7,14 +7,20 @@ use std::sync::{Arc, LazyLock, Weak};
 
 use backgroundjobs_core::WakeHub;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// The homes that are in use. It holds nothing alive and no state of any job: it only lets two stores that were opened
 /// apart on one file find each other, so that a job that one inserts wakes the other's workers (clause W-1).
-static HOMES: LazyLock<Mutex<HashMap<(PathBuf, String), Weak<Home>>>> = LazyLock::new(Mutex::default);
+static HOMES: LazyLock<Mutex<HashMap<Address, Weak<Home>>>> = LazyLock::new(Mutex::default);
+
+/// A file and a table prefix.
+type Address = (PathBuf, String);
 
 #[derive(Default)]
 pub(crate) struct Home {
     pub(crate) hub: WakeHub,
+    /// Tells those who wait for changes of other connections that one was seen.
+    pub(crate) heard: Notify,
 }
 
 impl Home {

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use backgroundjobs_core::{Inserted, JobId, NewJob, Payload, StoreErrorKind, Timestamp};
+use backgroundjobs_core::{Inserted, JobId, NewJob, Payload, StoreErrorKind, Timestamp, UniqueKey};
 use sqlx::Row;
 
-use crate::db::{Args, Change, Db};
+use crate::db::{Args, Db, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::group::Ticket;
@@ -33,13 +33,19 @@ pub(crate) struct Arriving<'a> {
 impl Arriving<'_> {
     /// Has nothing but args, and those are short: what most jobs are like.
     fn is_plain(&self) -> bool {
-        self.job.unique.is_none() && self.job.metadata.is_empty() && self.job.args.as_str().len() <= INLINE_BYTES
+        self.job.unique.is_none()
+            && self.job.metadata.is_empty()
+            && self.job.args.as_str().len() <= INLINE_BYTES
     }
 }
 
 impl Engine {
     /// Inserts the jobs of several requests in one transaction.
-    pub(crate) async fn insert_together(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
+    pub(crate) async fn insert_together(
+        &self,
+        db: &mut Db,
+        tickets: &[Arc<Ticket>],
+    ) -> Result<Answers, Failed> {
         let jobs = || tickets.iter().flat_map(|ticket| &ticket.request.jobs);
         let mut unknown: HashSet<Lane> = HashSet::new();
         unknown.extend(jobs().map(Lane::of).filter(|lane| self.lanes.number(lane).is_none()));
@@ -58,120 +64,123 @@ impl Engine {
 
     /// Takes it that no id is there yet; if one is, the transaction fails as a whole.
     async fn insert_new(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
-        let rows = tickets.iter().flat_map(|ticket| self.arriving(&ticket.request.jobs, ticket.request.now));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
-        let change = db.change().await?;
+        let mut rows = Vec::new();
+        for request in tickets.iter().map(|ticket| &ticket.request) {
+            for job in &request.jobs {
+                rows.push(arriving(job, request.now, |lane| self.lanes.number(lane))?);
+            }
+        }
+        let mut change = db.change().await?;
         let answers: Vec<_> =
             tickets.iter().map(|ticket| vec![Inserted::New; ticket.request.jobs.len()]).collect();
         for (ticket, answer) in tickets.iter().zip(&answers) {
             ticket.expect(answer.clone());
         }
-        let ended = self.write_rows(change, &rows, true, None).await;
+        let ended = self
+            .write_rows(&mut change, &rows, &[], Ends { begin: "BEGIN IMMEDIATE; ", end: "COMMIT" })
+            .await;
         if ended.is_err() {
             // Nothing was committed, so nothing is expected.
             tickets.iter().for_each(|ticket| ticket.expect_nothing());
         }
         ended?;
+        change.committed();
         Ok(answers.into_iter().map(Ok).collect())
     }
 
-    fn arriving<'a>(
+    /// Writes rows, and keys with who takes them.
+    pub(crate) async fn write_rows(
         &self,
-        jobs: &'a [NewJob],
-        now: Timestamp,
-    ) -> impl Iterator<Item = Result<Arriving<'a>, Failed>> {
-        jobs.iter().map(move |job| {
-            let lane = self.lanes.number(&Lane::of(job));
-            let lane = lane.ok_or_else(|| Failed::corrupt("a lane was made and is not there"))?;
-            Ok(Arriving { job, now, lane })
-        })
-    }
-
-    /// Writes rows, with the begin in front if asked for, and with `last` (and what it binds) and the commit behind.
-    async fn write_rows(
-        &self,
-        mut change: Change<'_>,
+        runs: &mut impl InTransaction,
         rows: &[Arriving<'_>],
-        begin: bool,
-        last: Option<(&str, Args)>,
+        keys: &[Taking<'_>],
+        Ends { mut begin, end }: Ends,
     ) -> Result<(), Failed> {
-        let plain = rows.iter().all(Arriving::is_plain);
-        let shape = if plain { &PLAIN } else { &FULL };
-        let mut begin = if begin { "BEGIN IMMEDIATE; " } else { "" };
-        let ends_here = last.is_none() && !rows.iter().any(|row| is_apart(row.job));
+        let shape = if rows.iter().all(Arriving::is_plain) { &PLAIN } else { &FULL };
+        let ends_here = keys.is_empty() && !rows.iter().any(|row| is_apart(row.job));
         let mut chunks = rows.chunks(SIZES[SIZES.len() - 1]).peekable();
         while let Some(chunk) = chunks.next() {
             let mut args = Args::new();
             chunk.iter().for_each(|row| (shape.bind)(row, &mut args));
             let insert = shape.statement(chunk.len());
-            if chunks.peek().is_none() && ends_here {
-                change.run_last(&self.sql.text(&format!("{begin}{insert}; COMMIT")), args).await?;
+            let is_last = chunks.peek().is_none() && ends_here;
+            let end = if is_last { end } else { "" };
+            runs.run(&self.sql.text(&format!("{begin}{insert}; {end}")), args).await?;
+            if is_last {
                 return Ok(());
             }
-            change.run(&self.sql.text(&format!("{begin}{insert}")), args).await?;
             begin = "";
         }
         for row in rows.iter().filter(|row| is_apart(row.job)) {
-            let args = Args::new()
-                .with(&id::bytes(row.job.id)[..])
-                .with(row.job.args.as_str())
-                .with(row::metadata_text(&row.job.metadata));
-            change.run(&self.sql.text(PAYLOAD), args).await?;
+            let metadata = row::metadata_text(&row.job.metadata);
+            let args =
+                Args::new().with(&id::bytes(row.job.id)[..]).with(row.job.args.as_str()).with(metadata);
+            runs.run(&self.sql.text(PAYLOAD), args).await?;
         }
-        let (last, args) = last.unwrap_or_default();
-        change.run_last(&self.sql.text(&format!("{begin}{last}COMMIT")), args).await?;
+        if !keys.is_empty() {
+            runs.run(&self.sql.text(keys::TAKE), Args::new().with(keys::taken(keys))).await?;
+        }
+        runs.run(&self.sql.text(&format!("{begin}{end}")), Args::new()).await?;
         Ok(())
     }
 
     /// Looks what is there first.
     async fn insert_with_care(&self, db: &mut Db, tickets: &[Arc<Ticket>]) -> Result<Answers, Failed> {
         let mut change = db.change().await?;
-        let mut there = self.look_for(&mut change, tickets).await?;
+        change.run(&self.sql.text("BEGIN IMMEDIATE"), Args::new()).await?;
+        let jobs = || tickets.iter().flat_map(|ticket| &ticket.request.jobs);
+        let mut there = self.look_for(&mut change, jobs).await?;
         let (mut answers, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for ticket in tickets {
             let expected = ticket.expected();
-            if let Some(answer) = expected.filter(|answer| there.has_been_made(ticket, answer)) {
+            if let Some(answer) = expected.filter(|answer| there.has_been_made(&ticket.request.jobs, answer))
+            {
                 answers.push(Ok(answer));
                 continue;
             }
-            let answer = there.insert(ticket);
+            let answer = there.insert(&ticket.request.jobs, ticket.request.now);
             if let Ok(answer) = &answer {
-                let jobs = ticket.request.jobs.iter().zip(answer);
-                for (job, _) in jobs.filter(|(_, inserted)| **inserted == Inserted::New) {
-                    rows.extend(self.arriving(std::slice::from_ref(job), ticket.request.now));
+                for job in new_ones(&ticket.request.jobs, answer) {
+                    rows.push(arriving(job, ticket.request.now, |lane| self.lanes.number(lane))?);
                     keys.extend(job.unique.as_ref().map(|unique| (unique, job.id, ticket.request.now)));
                 }
             }
             answers.push(answer);
         }
-        let rows = rows.into_iter().collect::<Result<Vec<_>, _>>()?;
         for (ticket, answer) in tickets.iter().zip(&answers) {
             if let Ok(answer) = answer {
                 ticket.expect(answer.clone());
             }
         }
-        let taken = (!keys.is_empty()).then(|| (keys::TAKE, Args::new().with(keys::taken(&keys))));
-        let ended = self.write_rows(change, &rows, false, taken).await;
+        let ended = self.write_rows(&mut change, &rows, &keys, Ends { begin: "", end: "COMMIT" }).await;
         if ended.is_err() {
             tickets.iter().for_each(|ticket| ticket.expect_nothing());
         }
-        ended.map(|()| answers)
+        ended?;
+        change.committed();
+        Ok(answers)
     }
 
-    /// Begins, and reads what is there of the ids and keys of these requests.
-    async fn look_for(&self, change: &mut Change<'_>, tickets: &[Arc<Ticket>]) -> Result<There, Failed> {
-        let jobs = || tickets.iter().flat_map(|ticket| &ticket.request.jobs);
+    /// Reads what is there of the ids and keys of these jobs.
+    pub(crate) async fn look_for<'a, I: Iterator<Item = &'a NewJob>>(
+        &self,
+        runs: &mut impl InTransaction,
+        jobs: impl Fn() -> I,
+    ) -> Result<There, Failed> {
         let named: Vec<_> = jobs().filter_map(|job| job.unique.as_ref()).map(|unique| &*unique.key).collect();
         let args = Args::new()
             .with(id::array(jobs().map(|job| job.id)))
             .with(serde_json::to_string(&named).expect("texts can be written"));
-        let answers = change.run(&self.sql.text(LOOK), args).await?;
+        let answers = runs.run(&self.sql.text(LOOK), args).await?;
         let mut there = There::default();
-        for row in &answers[1].rows {
-            let content = Content { kind: row.try_get::<&str, _>(1)?.into(), args: Payload::from_store(row.try_get::<&str, _>(2)?) };
+        for row in &answers[0].rows {
+            let content = Content {
+                kind: row.try_get::<&str, _>(1)?.into(),
+                args: Payload::from_store(row.try_get::<&str, _>(2)?),
+            };
             there.jobs.insert(id::from_bytes(row.try_get(0)?)?, content);
         }
-        for row in &answers[2].rows {
+        for row in &answers[1].rows {
             let until: Option<i64> = row.try_get(2)?;
             let held = Held { job: id::from_bytes(row.try_get(1)?)?, until: until.map(row::instant) };
             there.keys.insert(row.try_get::<&str, _>(0)?.into(), held);
@@ -180,12 +189,39 @@ impl Engine {
     }
 }
 
+/// What stands in front of the rows and behind them.
+pub(crate) struct Ends {
+    pub(crate) begin: &'static str,
+    pub(crate) end: &'static str,
+}
+
+/// A key, and who takes it at what time.
+pub(crate) type Taking<'a> = (&'a UniqueKey, JobId, Timestamp);
+
+/// A job with the number of its lane.
+pub(crate) fn arriving(
+    job: &NewJob,
+    now: Timestamp,
+    number: impl FnOnce(&Lane) -> Option<i64>,
+) -> Result<Arriving<'_>, Failed> {
+    let lane = number(&Lane::of(job)).ok_or_else(|| Failed::corrupt("a lane was made and is not there"))?;
+    Ok(Arriving { job, now, lane })
+}
+
+/// The jobs of a request that are to be stored.
+pub(crate) fn new_ones<'a>(jobs: &'a [NewJob], answers: &[Inserted]) -> impl Iterator<Item = &'a NewJob> {
+    jobs.iter().zip(answers).filter(|(_, answer)| **answer == Inserted::New).map(|(job, _)| job)
+}
+
 /// What is in the file of what a group of requests names, as it will be after those that were looked at.
 #[derive(Default)]
-struct There {
+pub(crate) struct There {
     jobs: HashMap<JobId, Content>,
     keys: HashMap<Arc<str>, Held>,
 }
+
+/// A key that was taken, and who held it before.
+type KeyBefore = (Arc<str>, Option<Held>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Content {
@@ -201,15 +237,14 @@ impl Content {
 
 impl There {
     /// Whether a commit that nobody saw the end of was made: the jobs that it was to store are there.
-    fn has_been_made(&self, ticket: &Ticket, expected: &[Inserted]) -> bool {
-        let mut jobs = ticket.request.jobs.iter().zip(expected);
-        jobs.any(|(job, inserted)| *inserted == Inserted::New && self.jobs.contains_key(&job.id))
+    fn has_been_made(&self, jobs: &[NewJob], expected: &[Inserted]) -> bool {
+        new_ones(jobs, expected).any(|job| self.jobs.contains_key(&job.id))
     }
 
     /// Inserts the jobs of a request, or none of them.
-    fn insert(&mut self, ticket: &Ticket) -> Result<Vec<Inserted>, Failed> {
+    pub(crate) fn insert(&mut self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Inserted>, Failed> {
         let (mut answers, mut undo) = (Vec::new(), Vec::new());
-        for (index, job) in ticket.request.jobs.iter().enumerate() {
+        for (index, job) in jobs.iter().enumerate() {
             if let Some(there) = self.jobs.get(&job.id) {
                 if *there == Content::of(job) {
                     answers.push(Inserted::Existing(job.id));
@@ -221,9 +256,9 @@ impl There {
             }
             let mut key_before = None;
             if let Some(unique) = &job.unique {
-                let held = Held::by(job.id, unique, ticket.request.now);
+                let held = Held::by(job.id, unique, now);
                 match self.keys.get(&unique.key) {
-                    Some(other) if other.is_held(ticket.request.now) => {
+                    Some(other) if other.is_held(now) => {
                         answers.push(Inserted::Existing(other.job));
                         continue;
                     }
@@ -237,7 +272,7 @@ impl There {
         Ok(answers)
     }
 
-    fn undo(&mut self, done: Vec<(JobId, Option<(Arc<str>, Option<Held>)>)>) {
+    fn undo(&mut self, done: Vec<(JobId, Option<KeyBefore>)>) {
         for (job, key_before) in done.into_iter().rev() {
             self.jobs.remove(&job);
             match key_before {
@@ -284,7 +319,8 @@ impl Shape {
         if size == rows {
             write!(text, "VALUES {rows_of_values}").expect("a text takes all");
         } else {
-            write!(text, "SELECT * FROM (VALUES {rows_of_values}) WHERE column1 IS NOT NULL").expect("a text takes all");
+            write!(text, "SELECT * FROM (VALUES {rows_of_values}) WHERE column1 IS NOT NULL")
+                .expect("a text takes all");
         }
         text
     }
@@ -309,10 +345,9 @@ fn bind_full(row: &Arriving<'_>, args: &mut Args) {
     args.push(job.unique.as_ref().map(|unique| row::hold_text(unique.hold)));
 }
 
-const PAYLOAD: &str = "INSERT INTO {p}payloads (job, args, metadata) VALUES ($1, $2, $3)";
+pub(crate) const PAYLOAD: &str = "INSERT INTO {p}payloads (job, args, metadata) VALUES ($1, $2, $3)";
 
-const LOOK: &str = "\
-BEGIN IMMEDIATE;
+pub(crate) const LOOK: &str = "\
 SELECT j.id, l.kind, coalesce(j.args, (SELECT p.args FROM {p}payloads p WHERE p.job = j.id))
     FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value) CROSS JOIN {p}lanes l ON l.lane = j.lane;
 SELECT k.unique_key, k.job, k.until FROM json_each($2) e CROSS JOIN {p}keys k ON k.unique_key = e.value";

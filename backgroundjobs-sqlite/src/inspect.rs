@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use backgroundjobs_core::{
-    JobCount, JobCursor, JobFilter, JobId, JobState, JobSummary, Kind, ListJobs, NewJob, Payload, QueueFacts, QueueName,
-    Timestamp,
+    JobCount, JobCursor, JobFilter, JobId, JobState, JobSummary, Kind, ListJobs, NewJob, Payload, QueueFacts,
+    QueueName, Timestamp,
 };
 use sqlx::Row;
 
@@ -33,7 +33,8 @@ impl Engine {
         let asked = |state: &JobState| filter.states.as_ref().is_none_or(|states| states.contains(state));
         let states: Vec<_> = JobState::ALL.into_iter().filter(asked).collect();
         let text = states.iter().map(|state| count_of(*state)).collect::<Vec<_>>().join(";");
-        let answers = db.change().await?.run_last(&self.sql.text(&format!("BEGIN;{text};COMMIT")), Args::new()).await?;
+        let answers =
+            db.change().await?.run_last(&self.sql.text(&format!("BEGIN;{text};COMMIT")), Args::new()).await?;
         for (state, answer) in states.iter().zip(&answers[1..]) {
             for row in &answer.rows {
                 let (number, count, next_run_at): (i64, i64, Option<i64>) =
@@ -48,11 +49,20 @@ impl Engine {
                 entry.1 = entry.1.into_iter().chain(next_run_at.map(row::instant)).min();
             }
         }
-        let count = |((queue, kind, state), (count, next_run_at))| JobCount { queue, kind, state, count, next_run_at };
+        let count = |((queue, kind, state), (count, next_run_at))| JobCount {
+            queue,
+            kind,
+            state,
+            count,
+            next_run_at,
+        };
         Ok(rows.into_iter().map(count).collect())
     }
 
-    pub(crate) async fn list(&self, request: &ListJobs) -> Result<(Vec<JobSummary>, Option<JobCursor>), Failed> {
+    pub(crate) async fn list(
+        &self,
+        request: &ListJobs,
+    ) -> Result<(Vec<JobSummary>, Option<JobCursor>), Failed> {
         let mut db = self.reader_with_lanes().await?;
         let filter = &request.filter;
         let lanes = (filter.queues.is_some() || filter.kinds.is_some()).then(|| {
@@ -72,10 +82,15 @@ impl Engine {
         // One more than asked for tells whether there is one more.
         let rows = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
         let args = Args::new().with(after).with(lanes).with(states).with(rows).with(looked_at);
-        let text = if request.after.is_some() { PAGE.replace("{after}", "WHERE id < $1") } else { PAGE.replace("{after}", "") };
+        let text = if request.after.is_some() {
+            PAGE.replace("{after}", "WHERE id < $1")
+        } else {
+            PAGE.replace("{after}", "")
+        };
         let answers = db.run(&self.sql.text(&text), args).await?;
         let mut jobs = answers[0].rows.iter().map(|row| self.summary(row)).collect::<Result<Vec<_>, _>>()?;
-        let last_looked_at: Option<Vec<u8>> = answers[1].rows.first().map(|row| row.try_get(0)).transpose()?;
+        let last_looked_at: Option<Vec<u8>> =
+            answers[1].rows.first().map(|row| row.try_get(0)).transpose()?;
         let next = if jobs.len() > limit {
             jobs.truncate(limit);
             jobs.last().map(|job| JobCursor(job.id))
@@ -113,7 +128,8 @@ impl Engine {
         let mut paused = BTreeMap::new();
         for row in &answers[0].rows {
             let name = row.try_get::<&str, _>(0)?;
-            let queue = QueueName::new(name).map_err(|_| Failed::corrupt(format!("{name:?} cannot be a queue")))?;
+            let queue =
+                QueueName::new(name).map_err(|_| Failed::corrupt(format!("{name:?} cannot be a queue")))?;
             paused.insert(queue, row::instant(row.try_get(1)?));
         }
         let mut names: BTreeSet<QueueName> = paused.keys().cloned().collect();
@@ -132,7 +148,9 @@ fn count_of(state: JobState) -> String {
         JobState::Waiting => {
             "SELECT lane, count(*), min(run_at) FROM {p}jobs WHERE state = 0 GROUP BY lane".to_owned()
         }
-        JobState::Running => "SELECT lane, count(*), NULL FROM {p}jobs WHERE state = 1 GROUP BY lane".to_owned(),
+        JobState::Running => {
+            "SELECT lane, count(*), NULL FROM {p}jobs WHERE state = 1 GROUP BY lane".to_owned()
+        }
         _ => format!(
             "SELECT lane, count(*), NULL FROM {{p}}jobs WHERE state = {number} AND state > 1 GROUP BY lane"
         ),

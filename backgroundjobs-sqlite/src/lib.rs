@@ -54,6 +54,8 @@ mod keys;
 mod lanes;
 mod migrate;
 mod options;
+#[cfg(test)]
+mod plans;
 mod prune;
 mod recover;
 mod renew;
@@ -62,6 +64,10 @@ mod schema;
 mod settle;
 mod sql;
 mod store;
+#[cfg(test)]
+mod test_file;
+mod tx;
+mod wakes;
 
 pub use options::{DEFAULT_BUSY_TIMEOUT, DEFAULT_TABLE_PREFIX, Durability, SqliteOptions, UseSqlite};
 pub use store::SqliteStore;

@@ -2,7 +2,7 @@
 
 use backgroundjobs_core::StoreErrorKind;
 
-use crate::db::{Answer, Args, Db};
+use crate::db::{Answer, Args, Db, InTransaction};
 use crate::error::Failed;
 use crate::schema;
 use crate::sql::Sql;
@@ -12,9 +12,15 @@ const LOOK_AT_VERSION: &str = "SELECT value FROM {p}meta WHERE name = 'schema_ve
 /// How often the mode of the file is asked for while others change it.
 const MODE_TRIES: usize = 20;
 
-/// Checks the file, and makes or changes what is missing in one transaction.
+/// Makes the file ready for this crate.
 pub(crate) async fn bring_up_to_date(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
     check_encoding(db, sql).await?;
+    migrate(db, sql).await?;
+    forget_statistics(db, sql).await
+}
+
+/// Makes or changes what is missing, in one transaction.
+async fn migrate(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
     if version_of(&mut Plain(db), sql).await? == schema::VERSION && is_wal(db, sql).await? {
         return Ok(());
     }
@@ -77,6 +83,30 @@ async fn version_of(runs: &mut impl Runs, sql: &Sql) -> Result<i64, Failed> {
     })
 }
 
+/// Forgets what an `ANALYZE` of the user's has noted of this store's tables. They are full one hour and empty the next,
+/// and a planner that takes them for small goes through all of them. Without notes it takes every table for large, for
+/// which the statements are written.
+async fn forget_statistics(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
+    let mut forgotten = false;
+    for table in ["sqlite_stat1", "sqlite_stat4"] {
+        let there = format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '{table}')");
+        if Plain(db).answer(sql, &there).await?.number()? == 0 {
+            continue;
+        }
+        let notes = format!("FROM {table} WHERE substr(tbl, 1, length('{{p}}')) = '{{p}}'");
+        if Plain(db).answer(sql, &format!("SELECT EXISTS (SELECT 1 {notes})")).await?.number()? != 0 {
+            let text = sql.text(&format!("BEGIN IMMEDIATE; DELETE {notes}; COMMIT"));
+            db.change().await?.run_last(&text, Args::new()).await?;
+            forgotten = true;
+        }
+    }
+    if forgotten {
+        // Reads the notes again, and looks at no table.
+        Plain(db).answer(sql, "ANALYZE sqlite_schema").await?;
+    }
+    Ok(())
+}
+
 /// Texts are cut by their length in bytes of UTF-8.
 async fn check_encoding(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
     let answer = Plain(db).answer(sql, "PRAGMA encoding").await?;
@@ -103,7 +133,9 @@ async fn set_mode(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
             return Ok(());
         }
         match Plain(db).answer(sql, "PRAGMA journal_mode = WAL").await.map_err(Failed::from) {
-            Ok(answer) if answer.text()?.is_some_and(|mode| mode.eq_ignore_ascii_case("wal")) => return Ok(()),
+            Ok(answer) if answer.text()?.is_some_and(|mode| mode.eq_ignore_ascii_case("wal")) => {
+                return Ok(());
+            }
             Ok(answer) => return Err(without_wal(answer.text()?.unwrap_or("unknown"))),
             Err(error) if error.is_busy() => {
                 db.run(&sql.text("BEGIN IMMEDIATE; COMMIT"), Args::new()).await?;
@@ -111,18 +143,22 @@ async fn set_mode(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
             Err(error) => return Err(error),
         }
     }
-    Err(Failed::Own(StoreErrorKind::Unavailable, "others keep the file from being brought to WAL mode".into()))
+    Err(Failed::Own(
+        StoreErrorKind::Unavailable,
+        "others keep the file from being brought to WAL mode".into(),
+    ))
 }
 
 fn without_wal(mode: &str) -> Failed {
     Failed::rejected(match mode {
-        "memory" => "the database is in memory, where no other connection sees it; name a file, or use the store of \
+        "memory" => {
+            "the database is in memory, where no other connection sees it; name a file, or use the store of \
                      backgroundjobs-memory"
-            .to_owned(),
+                .to_owned()
+        }
         mode => format!(
             "the file stays in journal mode {mode} where WAL was asked for: SQLite cannot share it on this file system; \
              use a local disk"
         ),
     })
 }
-

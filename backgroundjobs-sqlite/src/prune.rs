@@ -8,14 +8,15 @@ use std::time::Duration;
 use backgroundjobs_core::{JobId, JobState, Keep, PruneJobs, PrunedJobs, Timestamp};
 use sqlx::Row;
 
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::id;
 use crate::row;
 
-/// Bytes of payloads that lie apart and go in one call: SQLite touches each of their pages, and meanwhile nobody else
-/// writes.
+/// The most jobs, and about the most bytes of payloads and error texts, that go in one call, whatever its limit: meanwhile
+/// nobody else writes.
+const MOST_JOBS: u32 = 1_000;
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
 const FINAL: [JobState; 3] = [JobState::Succeeded, JobState::Failed, JobState::Cancelled];
 /// Comes after every id.
@@ -36,7 +37,8 @@ impl Engine {
         let mut change = db.change().await?;
         let args = Args::new().with(now.as_micros()).with(request.limit);
         change.run(&self.sql.text(FORGET_EXPIRED_KEYS), args).await?;
-        let mut budget = Budget { jobs: request.limit, bytes: MOST_BYTES };
+        let most_jobs = request.limit.min(MOST_JOBS);
+        let mut budget = Budget { jobs: most_jobs, bytes: MOST_BYTES };
         let mut next_prune = None;
         for state in FINAL {
             if let Some(keep) = request.retention.of(state).filter(|keep| *keep != Keep::FOREVER) {
@@ -45,7 +47,7 @@ impl Engine {
             }
         }
         change.run_last(&self.sql.text("COMMIT"), Args::new()).await?;
-        Ok(PrunedJobs { store_now: now, removed: request.limit - budget.jobs, next_prune })
+        Ok(PrunedJobs { store_now: now, removed: most_jobs - budget.jobs, next_prune })
     }
 
     /// Deletes jobs of one state, and says when there is more to delete.
@@ -80,7 +82,8 @@ impl Engine {
         keep: Keep,
         now: Timestamp,
     ) -> Result<Option<Ended>, Failed> {
-        let by_age = keep.max_age.and_then(|age| last_too_old(now, age)).map(|at| (at, AFTER_ALL_IDS.to_vec()));
+        let by_age =
+            keep.max_age.and_then(|age| last_too_old(now, age)).map(|at| (at, AFTER_ALL_IDS.to_vec()));
         let by_count = match keep.max_count {
             Some(count) => self.ended(change, state, "DESC", count).await?,
             None => None,
@@ -96,11 +99,7 @@ impl Engine {
         order: &str,
         leave_out: u64,
     ) -> Result<Option<Ended>, Failed> {
-        let state = row::state_number(state);
-        let text = format!(
-            "SELECT finished_at, id FROM {{p}}jobs WHERE state = {state} AND state > 1 \
-             ORDER BY finished_at {order}, id {order} LIMIT 1 OFFSET $1"
-        );
+        let text = ended(state, order);
         let args = Args::new().with(i64::try_from(leave_out).unwrap_or(i64::MAX));
         let answers = change.run(&self.sql.text(&text), args).await?;
         let row = answers[0].rows.first();
@@ -115,14 +114,8 @@ impl Engine {
         (at, last): &Ended,
         budget: &mut Budget,
     ) -> Result<Vec<JobId>, Failed> {
-        let state = row::state_number(state);
-        let text = format!(
-            "SELECT j.id, coalesce((SELECT octet_length(p.args) FROM {{p}}payloads p WHERE p.job = j.id), 0) \
-             FROM {{p}}jobs j WHERE j.state = {state} AND j.state > 1 AND (j.finished_at, j.id) <= ($1, $2) \
-             ORDER BY j.finished_at, j.id LIMIT $3"
-        );
         let args = Args::new().with(at.as_micros()).with(&last[..]).with(budget.jobs);
-        let answers = change.run(&self.sql.text(&text), args).await?;
+        let answers = change.run(&self.sql.text(&pick(state)), args).await?;
         let mut ids = Vec::new();
         for row in &answers[0].rows {
             if budget.bytes <= 0 {
@@ -161,13 +154,34 @@ fn longer_than(age: Duration) -> Option<i64> {
     i64::try_from(age.as_micros()).ok()?.checked_add(1)
 }
 
-const FORGET_EXPIRED_KEYS: &str = "\
+/// The job of this state that ended first (`ASC`) or last (`DESC`), after leaving out `$1`. The state stands twice,
+/// because only what is said of it word for word lets SQLite use the index of jobs that are over.
+pub(crate) fn ended(state: JobState, order: &str) -> String {
+    let state = row::state_number(state);
+    format!(
+        "SELECT finished_at, id FROM {{p}}jobs WHERE state = {state} AND state > 1 \
+         ORDER BY finished_at {order}, id {order} LIMIT 1 OFFSET $1"
+    )
+}
+
+/// The first `$3` jobs of this state that ended up to (`$1`, `$2`), with the bytes that lie apart.
+pub(crate) fn pick(state: JobState) -> String {
+    let state = row::state_number(state);
+    format!(
+        "SELECT j.id, coalesce((SELECT octet_length(p.args) FROM {{p}}payloads p WHERE p.job = j.id), 0) \
+         + coalesce((SELECT sum(octet_length(f.text)) FROM {{p}}failures f WHERE f.job = j.id), 0) \
+         FROM {{p}}jobs j WHERE j.state = {state} AND j.state > 1 AND (j.finished_at, j.id) <= ($1, $2) \
+         ORDER BY j.finished_at, j.id LIMIT $3"
+    )
+}
+
+pub(crate) const FORGET_EXPIRED_KEYS: &str = "\
 BEGIN IMMEDIATE;
 DELETE FROM {p}keys WHERE unique_key IN (
     SELECT unique_key FROM {p}keys WHERE until IS NOT NULL AND until <= $1 ORDER BY until LIMIT $2
 )";
 
-const ERASE: &str = "\
+pub(crate) const ERASE: &str = "\
 DELETE FROM {p}failures WHERE job IN (SELECT unhex(value) FROM json_each($1));
 DELETE FROM {p}payloads WHERE job IN (
     SELECT unhex(value) FROM json_each($1) WHERE EXISTS (SELECT 1 FROM {p}payloads)

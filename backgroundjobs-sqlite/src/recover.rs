@@ -7,17 +7,21 @@ use backgroundjobs_core::{
     recovered_state,
 };
 
-use crate::db::{Args, Change};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::{Engine, NEW_LANES};
 use crate::error::Failed;
 use crate::failures;
 use crate::id;
 use crate::keys;
 use crate::lanes::Lane;
-use crate::row::{self, Packed};
+use crate::row::{self, Named, Packed};
 
 impl Engine {
-    pub(crate) async fn recover(&self, request: &RecoverJobs, now: Timestamp) -> Result<RecoveredJobs, Failed> {
+    pub(crate) async fn recover(
+        &self,
+        request: &RecoverJobs,
+        now: Timestamp,
+    ) -> Result<RecoveredJobs, Failed> {
         let mut db = self.writer().await?;
         let mut change = db.change().await?;
         let args = Args::new().with(now.as_micros()).with(request.limit);
@@ -56,8 +60,14 @@ impl Engine {
             if state == JobState::Waiting {
                 run_at = now + request.crash_backoff.saturating_mul(crashes.into());
             }
-            let job =
-                RecoveredJob { id, kind: lane.kind.clone(), queue: lane.queue.clone(), crashes, state, run_at };
+            let job = RecoveredJob {
+                id,
+                kind: lane.kind.clone(),
+                queue: lane.queue.clone(),
+                crashes,
+                state,
+                run_at,
+            };
             taken.push(Taken { job, until, generation, attempt: attempts.saturating_add(1) });
         }
         Ok(taken)
@@ -73,11 +83,17 @@ impl Engine {
         let row = |taken: &Taken| {
             let RecoveredJob { id, crashes, state, run_at, .. } = taken.job;
             let finished_at = state.is_final().then_some(now.as_micros());
-            (id.as_uuid().simple().to_string(), row::state_number(state), crashes, run_at.as_micros(), finished_at)
+            (
+                id.as_uuid().simple().to_string(),
+                row::state_number(state),
+                crashes,
+                run_at.as_micros(),
+                finished_at,
+            )
         };
         let rows: Vec<_> = taken.iter().map(row).collect();
         let rows = serde_json::to_string(&rows).expect("texts and numbers can be written");
-        let answers = change.run(&self.sql.text(WRITE), Args::new().with(rows)).await?;
+        let answers = change.run(&self.sql.text(&write()), Args::new().with(rows)).await?;
         let next_expiry = answers[1].optional_number()?.map(row::instant);
         let mut failures = failures::Added::default();
         let failure = Failure::new(FailureKind::Crash, "the lease ran out before the run was settled");
@@ -115,7 +131,7 @@ struct Taken {
     attempt: u16,
 }
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 BEGIN IMMEDIATE;
 SELECT group_concat(
         j.lane || ',' || j.lease_until || ',' || j.generation || ',' || j.attempts || ',' || j.crashes || ','
@@ -124,8 +140,18 @@ SELECT group_concat(
     CROSS JOIN {p}jobs j ON j.id = k.id;
 SELECT min(lease_until) FROM {p}jobs WHERE state = 1";
 
-const WRITE: &str = "\
-UPDATE {p}jobs SET state = e.value ->> 1, crashes = e.value ->> 2, run_at = e.value ->> 3, finished_at = e.value ->> 4,
-    lease_until = NULL, worker = NULL, claim = NULL
-    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value ->> 0);
-SELECT min(lease_until) FROM {p}jobs WHERE state = 1";
+/// Writes jobs that were taken back, `$1`, and answers the earliest end of a lease that is left.
+pub(crate) fn write() -> String {
+    let write = Named {
+        id: "e.value ->> 0",
+        run_at: "e.value ->> 3",
+        columns: ", state, crashes, finished_at",
+        values: ", e.value ->> 1, e.value ->> 2, e.value ->> 4",
+        ..Named::all(
+            "state = excluded.state, crashes = excluded.crashes, run_at = excluded.run_at, \
+             finished_at = excluded.finished_at, lease_until = NULL, worker = NULL, claim = NULL",
+        )
+    };
+    let write = write.change();
+    format!("{write}; SELECT min(lease_until) FROM {{p}}jobs WHERE state = 1")
+}

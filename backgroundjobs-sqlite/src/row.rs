@@ -66,6 +66,47 @@ pub(crate) fn metadata(text: Option<&str>) -> Result<Metadata, Failed> {
     })
 }
 
+/// A statement that changes jobs that are there. Not an UPDATE: whether one of those finds its rows by id, or goes through
+/// the whole table, is for SQLite's planner to choose, and it goes by what an ANALYZE once saw. An insert that conflicts
+/// has no choice. `select` answers the ids of jobs that exist, five zeros for what a new row could not be without, and a
+/// value for each of `columns` (a list that starts with a comma), which `set` finds as `excluded.column`.
+pub(crate) fn change(columns: &str, select: &str, set: &str) -> String {
+    format!(
+        "INSERT INTO {{p}}jobs (id, lane, run_at, created_at, max_attempts, max_crashes{columns}) {select} \
+         ON CONFLICT (id) DO UPDATE SET {set}"
+    )
+}
+
+/// A [`change`] of jobs that are named by the elements of `$1`, a JSON array or object.
+pub(crate) struct Named {
+    /// The id of an element `e`, in hex.
+    pub(crate) id: &'static str,
+    /// `excluded.run_at`.
+    pub(crate) run_at: &'static str,
+    /// More columns, each with a comma in front, and the values that `excluded` has of them.
+    pub(crate) columns: &'static str,
+    pub(crate) values: &'static str,
+    /// Which of them, as `j` and `e`.
+    pub(crate) only: &'static str,
+    pub(crate) set: &'static str,
+}
+
+impl Named {
+    /// All of them, by an array of their ids.
+    pub(crate) const fn all(set: &'static str) -> Self {
+        Self { id: "e.value", run_at: "0", columns: "", values: "", only: "true", set }
+    }
+
+    pub(crate) fn change(&self) -> String {
+        let Self { id, run_at, columns, values, only, set } = self;
+        let select = format!(
+            "SELECT j.id, 0, {run_at}, 0, 0, 0{values} \
+             FROM json_each($1) e CROSS JOIN {{p}}jobs j ON j.id = unhex({id}) WHERE {only}"
+        );
+        change(columns, &select, set)
+    }
+}
+
 /// Reads what was packed.
 pub(crate) struct Packed<'a> {
     left: &'a str,

@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use backgroundjobs_core::{
-    JobId, JobState, LeaseKey, Outcome, SettleJobs, Settled, Settlement, Timestamp,
-};
+use backgroundjobs_core::{JobId, JobState, LeaseKey, Outcome, SettleJobs, Settled, Settlement, Timestamp};
 
-use crate::db::{Answer, Args};
+use crate::db::{Answer, Args, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::failures;
 use crate::id;
 use crate::keys;
-use crate::row::{self, Packed};
+use crate::row::{self, Named, Packed};
 
 impl Engine {
     pub(crate) async fn settle(&self, request: &SettleJobs, now: Timestamp) -> Result<Vec<Settled>, Failed> {
@@ -30,12 +28,12 @@ impl Engine {
         let count = i64::try_from(complete.len()).unwrap_or(i64::MAX);
         let args = Args::new().with(leases).with(now.as_micros()).with(count);
         if others.is_empty() {
-            let answers = change.run_last(&self.sql.text(&format!("{COMPLETE} COMMIT")), args).await?;
+            let answers = change.run_last(&self.sql.text(&format!("{} COMMIT", completion())), args).await?;
             return completed(&request.outcomes, &answers);
         }
         let others = others.into_iter().collect::<Vec<_>>();
         let args = args.with(id::array(others.iter().map(|one| one.lease.id)));
-        let answers = change.run(&self.sql.text(&format!("{COMPLETE} {LOOK}")), args).await?;
+        let answers = change.run(&self.sql.text(&format!("{} {LOOK}", completion())), args).await?;
         let completed = completed(complete, &answers)?;
         let mut jobs = Jobs::read(answers[4].text()?.unwrap_or_default())?;
         let settled: Vec<_> = others.iter().map(|one| jobs.settle(one, now)).collect();
@@ -136,8 +134,9 @@ impl Jobs {
             })
             .collect();
         if !rows.is_empty() {
-            let args = Args::new().with(serde_json::to_string(&rows).expect("texts and numbers can be written"));
-            change.run(&engine.sql.text(WRITE), args).await?;
+            let args =
+                Args::new().with(serde_json::to_string(&rows).expect("texts and numbers can be written"));
+            change.run(&engine.sql.text(&write()), args).await?;
             let over = changed().filter(|(_, job)| job.state.is_final()).map(|(id, _)| *id);
             change.run(&engine.sql.text(keys::LET_GO_AT_END), Args::new().with(id::array(over))).await?;
         }
@@ -168,10 +167,20 @@ impl Job {
 }
 
 /// Completes the leases of `$1` at `$2`; answers what became of them if it was not all `$3`; lets go of their keys.
-const COMPLETE: &str = "\
-BEGIN IMMEDIATE;
-UPDATE {p}jobs SET state = 2, settled = generation, crashes = 0, lease_until = NULL, worker = NULL, claim = NULL, finished_at = $2
-    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.key) AND {p}jobs.generation = e.value AND {p}jobs.state = 1;
+pub(crate) fn completion() -> String {
+    let complete = Named {
+        id: "e.key",
+        only: "j.generation = e.value AND j.state = 1",
+        ..Named::all(
+            "state = 2, settled = generation, crashes = 0, lease_until = NULL, worker = NULL, claim = NULL, \
+             finished_at = $2",
+        )
+    };
+    let complete = complete.change();
+    format!("BEGIN IMMEDIATE; {complete}; {EXCEPTIONS}")
+}
+
+const EXCEPTIONS: &str = "\
 SELECT group_concat(j.settled || ',' || j.state || ',' || hex(j.id), '')
     FROM (SELECT 1 WHERE changes() <> $3) CROSS JOIN json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.key);
 DELETE FROM {p}keys WHERE hold < 2 AND job IN (
@@ -179,13 +188,24 @@ DELETE FROM {p}keys WHERE hold < 2 AND job IN (
         CROSS JOIN {p}jobs j ON j.id = unhex(e.key) WHERE j.state > 1
 );";
 
-const LOOK: &str = "\
+pub(crate) const LOOK: &str = "\
 SELECT group_concat(
         j.state || ',' || j.generation || ',' || j.settled || ',' || j.flagged || ',' || j.attempts || ',' || j.crashes || ','
         || j.run_at || ',' || hex(j.id), '')
-    FROM (SELECT DISTINCT unhex(value) AS id FROM json_each($4)) e CROSS JOIN {p}jobs j ON j.id = e.id";
+    FROM json_each($4) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)";
 
-const WRITE: &str = "\
-UPDATE {p}jobs SET state = e.value ->> 1, settled = generation, attempts = e.value ->> 2, crashes = e.value ->> 3,
-    run_at = e.value ->> 4, finished_at = e.value ->> 5, lease_until = NULL, worker = NULL, claim = NULL
-    FROM json_each($1) e WHERE {p}jobs.id = unhex(e.value ->> 0)";
+/// Writes jobs as they were worked out to be, `$1`.
+pub(crate) fn write() -> String {
+    let write = Named {
+        id: "e.value ->> 0",
+        run_at: "e.value ->> 4",
+        columns: ", state, attempts, crashes, finished_at",
+        values: ", e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 5",
+        ..Named::all(
+            "state = excluded.state, settled = generation, attempts = excluded.attempts, crashes = excluded.crashes, \
+             run_at = excluded.run_at, finished_at = excluded.finished_at, lease_until = NULL, worker = NULL, \
+             claim = NULL",
+        )
+    };
+    write.change()
+}

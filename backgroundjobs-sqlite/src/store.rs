@@ -56,14 +56,18 @@ impl SqliteStore {
         Self { engine, closed: AtomicBool::new(false) }
     }
 
-    fn open(&self, operation: StoreOperation) -> Result<&Engine, StoreError> {
+    pub(crate) fn open(&self, operation: StoreOperation) -> Result<&Engine, StoreError> {
         if self.closed.load(Ordering::Acquire) {
             return Err(StoreError::new(operation, StoreErrorKind::Closed, "this handle was closed"));
         }
         Ok(&self.engine)
     }
 
-    fn told<T>(&self, operation: StoreOperation, result: Result<T, Failed>) -> Result<T, StoreError> {
+    pub(crate) fn told<T>(
+        &self,
+        operation: StoreOperation,
+        result: Result<T, Failed>,
+    ) -> Result<T, StoreError> {
         result.map_err(self.engine.told(operation))
     }
 }
@@ -162,7 +166,7 @@ impl JobStore for SqliteStore {
     }
 
     fn remote_wakes(&self) -> Option<&dyn RemoteWakes> {
-        None
+        Some(self)
     }
 
     fn inspect(&self) -> Option<&dyn InspectStore> {

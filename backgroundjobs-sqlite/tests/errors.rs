@@ -33,7 +33,12 @@ async fn a_file_that_is_no_database() {
     let file = folder.file("letter.txt");
     std::fs::write(&file, "Dear Sir or Madam, ".repeat(1_000)).expect("written");
     let error = refused(file.clone()).await;
-    says(&error, StoreErrorKind::Rejected, false, &["letter.txt", "is not a SQLite database", "name another file"]);
+    says(
+        &error,
+        StoreErrorKind::Rejected,
+        false,
+        &["letter.txt", "is not a SQLite database", "name another file"],
+    );
     assert!(error.source().expect("a cause").to_string().contains("file is not a database"));
     assert!(std::fs::read_to_string(file).expect("read").starts_with("Dear Sir"), "it is left alone");
 }
@@ -44,7 +49,10 @@ async fn a_folder_that_is_not_there() {
     let error = refused(folder.file("data/jobs.db")).await;
     says(&error, StoreErrorKind::Unavailable, true, &["jobs.db", "there is no folder", "data", "create it"]);
     std::fs::create_dir(folder.file("data")).expect("made");
-    SqliteStore::new(folder.file("data/jobs.db")).prepare().await.expect("prepared, once the folder is there");
+    SqliteStore::new(folder.file("data/jobs.db"))
+        .prepare()
+        .await
+        .expect("prepared, once the folder is there");
 }
 
 #[tokio::test]
@@ -75,7 +83,10 @@ async fn a_file_of_another_encoding() {
     let folder = Folder::new();
     let connect = SqliteConnectOptions::new().filename(folder.file("jobs.db")).create_if_missing(true);
     let mut own = connect.connect().await.expect("a connection");
-    sqlx::raw_sql("PRAGMA encoding = 'UTF-16le'; CREATE TABLE mine (text TEXT)").execute(&mut own).await.expect("made");
+    sqlx::raw_sql("PRAGMA encoding = 'UTF-16le'; CREATE TABLE mine (text TEXT)")
+        .execute(&mut own)
+        .await
+        .expect("made");
     let error = refused(folder.file("jobs.db")).await;
     says(&error, StoreErrorKind::Rejected, false, &["UTF-16le", "only UTF-8 will do"]);
 }
@@ -87,7 +98,8 @@ async fn a_file_that_another_program_keeps_locked() {
     let options = SqliteOptions::new(folder.file("jobs.db")).busy_timeout(patience);
     let store = SqliteStore::new(options.clone());
     let id = jobs::insert_one(&store).await;
-    let mut own = SqliteConnectOptions::new().filename(folder.file("jobs.db")).connect().await.expect("a connection");
+    let mut own =
+        SqliteConnectOptions::new().filename(folder.file("jobs.db")).connect().await.expect("a connection");
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut own).await.expect("locked");
     let request = InsertJobs::new(at(0), vec![jobs::job()]);
     let error = store.insert(&request).await.expect_err("locked out");

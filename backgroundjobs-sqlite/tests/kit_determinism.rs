@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{JobId, JobState};
-use backgroundjobs_sqlite::prelude::*;
 use backgroundjobs_sqlite::Durability;
+use backgroundjobs_sqlite::prelude::*;
 use backgroundjobs_testing::{Attempt, Limits, Node, TestKit, explore};
 use serde::{Deserialize, Serialize};
 use support::folder::Folder;
@@ -110,8 +110,7 @@ async fn expect_right_outcome(kit: &TestKit, ids: &[JobId]) {
 async fn trace(seed: u64, stores: Stores) -> u64 {
     let kit = TestKit::builder().seed(seed).build();
     scenario(&kit, stores).await;
-    let report = kit.finish().await;
-    let _ = report;
+    kit.finish().await;
     kit.scheduler().trace_hash()
 }
 

@@ -101,7 +101,8 @@ async fn a_prefix_that_will_not_do_is_refused_with_the_reason() {
         ("sqlite_", "SQLite's own"),
         (long.as_str(), "longer than 40 bytes"),
     ] {
-        let error = SqliteStore::new(options(&folder).table_prefix(prefix)).prepare().await.expect_err("refused");
+        let error =
+            SqliteStore::new(options(&folder).table_prefix(prefix)).prepare().await.expect_err("refused");
         assert_eq!((error.kind(), error.is_retryable()), (StoreErrorKind::Rejected, false), "{error}");
         assert!(error.to_string().contains(reason), "{error}");
         assert!(SqliteStore::schema_sql(prefix).is_err());
@@ -118,10 +119,7 @@ async fn a_later_schema_is_refused_and_left_alone() {
     let mut own = own(&folder).await;
     run(&mut own, "UPDATE backgroundjobs_meta SET value = 99 WHERE name = 'schema_version'").await;
     let store = SqliteStore::new(options(&folder));
-    for error in [
-        store.prepare().await.expect_err("refused"),
-        store.get(&[id]).await.expect_err("refused"),
-    ] {
+    for error in [store.prepare().await.expect_err("refused"), store.get(&[id]).await.expect_err("refused")] {
         assert_eq!((error.kind(), error.is_retryable()), (StoreErrorKind::Rejected, false));
         let text = error.to_string();
         assert!(text.contains("schema version 99") && text.contains("update this program"), "{text}");

@@ -22,7 +22,8 @@ const NOBODY: u32 = 65_534;
 async fn child() {
     let Ok(file) = std::env::var(FILE) else { return };
     let store = SqliteStore::new(file);
-    let error = store.insert(&InsertJobs::new(at(0), vec![jobs::job()])).await.expect_err("it may not be written");
+    let error =
+        store.insert(&InsertJobs::new(at(0), vec![jobs::job()])).await.expect_err("it may not be written");
     println!("answer: {:?} retryable {} {error}", error.kind(), error.is_retryable());
 }
 

@@ -24,7 +24,7 @@ pub use ext::JobManagerExt;
 pub(crate) use store_manager::{LookEverywhere, Producing, StoreManager};
 pub use wait::WaitError;
 
-use crate::{CancelStatus, JobId, JobRecord, JobState, RequeueStatus, StoreError};
+use crate::{CancelStatus, InsertJobs, JobId, JobRecord, JobState, RequeueStatus, StoreError};
 
 /// What a program enqueues through, and asks about jobs.
 ///
@@ -56,6 +56,12 @@ pub trait JobManager: fmt::Debug + Send + Sync + 'static {
     async fn submit_one(&self, job: JobDraft) -> Result<Enqueued, EnqueueError> {
         let enqueued = self.submit(vec![job]).await.map_err(|error| error.source)?;
         Ok(enqueued[0])
+    }
+
+    /// Checks jobs and fills in what they leave open, as [`submit`](Self::submit) does, and stores nothing: for a store that
+    /// inserts in a transaction of the caller's, who wakes no worker. `None` where a manager stores no jobs.
+    fn to_insert(&self, _jobs: Vec<JobDraft>) -> Option<Result<InsertJobs, SubmitError>> {
+        None
     }
 
     /// Cancels a job: one that waits is Cancelled at once; one that runs is asked to stop, at once in this

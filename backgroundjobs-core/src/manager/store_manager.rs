@@ -202,6 +202,17 @@ impl StoreManager {
         Ok(job)
     }
 
+    fn resolve_all(&self, drafts: Vec<JobDraft>) -> Result<InsertJobs, SubmitError> {
+        let without_id = drafts.iter().filter(|draft| draft.options.id.is_none()).count();
+        let now = self.env().now();
+        let mut ids = self.env().job_ids(now, without_id).into_iter();
+        let mut jobs = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts.into_iter().enumerate() {
+            jobs.push(self.resolve(draft, &mut ids).map_err(|source| SubmitError { index, source })?);
+        }
+        Ok(InsertJobs::new(now, jobs))
+    }
+
     /// The kind of this name, if it may be enqueued here.
     fn kind(&self, name: &str) -> Result<Kind, EnqueueError> {
         let Producing { registry, produced, producer_only, .. } = &self.producing;
@@ -331,16 +342,7 @@ fn unique_key(kind: &Kind, unique: Unique) -> Result<UniqueKey, EnqueueError> {
 #[async_trait]
 impl JobManager for StoreManager {
     async fn submit(&self, drafts: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
-        let without_id = drafts.iter().filter(|draft| draft.options.id.is_none()).count();
-        let now = self.env().now();
-        let mut ids = self.env().job_ids(now, without_id).into_iter();
-        let jobs = drafts
-            .into_iter()
-            .enumerate()
-            .map(|(index, draft)| {
-                self.resolve(draft, &mut ids).map_err(|source| SubmitError { index, source })
-            })
-            .collect::<Result<Vec<NewJob>, SubmitError>>()?;
+        let InsertJobs { now, jobs, .. } = self.resolve_all(drafts)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -354,6 +356,10 @@ impl JobManager for StoreManager {
         let id = job.id;
         let (_, inserted) = self.store_jobs(now, vec![job]).await.map_err(|error| error.source)?;
         Ok(enqueued(id, inserted[0]))
+    }
+
+    fn to_insert(&self, drafts: Vec<JobDraft>) -> Option<Result<InsertJobs, SubmitError>> {
+        Some(self.resolve_all(drafts))
     }
 
     async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError> {

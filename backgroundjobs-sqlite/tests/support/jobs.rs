@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use backgroundjobs_core::{InsertJobs, Inserted, JobId, JobStore, Kind, NewJob, Payload, QueueName, Timestamp};
+use backgroundjobs_core::{
+    InsertJobs, Inserted, JobId, JobStore, Kind, NewJob, Payload, QueueName, Timestamp,
+};
 use uuid::Uuid;
 
 /// An id that no other test of this process has.
@@ -17,7 +19,12 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 }
 
 pub(crate) fn job() -> NewJob {
-    NewJob::new(id(), Kind::new("task").expect("a kind"), QueueName::default_queue(), Payload::from_store("{}"))
+    NewJob::new(
+        id(),
+        Kind::new("task").expect("a kind"),
+        QueueName::default_queue(),
+        Payload::from_store("{}"),
+    )
 }
 
 /// Inserts a job of its own.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
-    BackgroundJobs, Builder, CancelStatus, EnqueueError, Enqueued, Explanation, JobDraft, JobId, JobManager,
-    JobRecord, JobState, RequeueStatus, StoreError, StoreErrorKind, StoreOperation, SubmitError, TaskKind,
-    WaitError,
+    BackgroundJobs, Builder, CancelStatus, EnqueueError, Enqueued, Explanation, InsertJobs, JobDraft, JobId,
+    JobManager, JobRecord, JobState, RequeueStatus, StoreError, StoreErrorKind, StoreOperation, SubmitError,
+    TaskKind, WaitError,
 };
 use parking_lot::Mutex;
 
@@ -307,6 +307,13 @@ impl JobManager for NodeManager {
             return Err(self.0.unreachable(&job));
         }
         self.0.manager().submit_one(job).await
+    }
+
+    fn to_insert(&self, jobs: Vec<JobDraft>) -> Option<Result<InsertJobs, SubmitError>> {
+        match jobs.first().filter(|_| self.0.is_down()) {
+            Some(first) => Some(Err(SubmitError { index: 0, source: self.0.unreachable(first) })),
+            None => self.0.manager().to_insert(jobs),
+        }
     }
 
     async fn cancel(&self, id: JobId) -> Result<CancelStatus, StoreError> {

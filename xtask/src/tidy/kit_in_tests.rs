@@ -1,4 +1,4 @@
-//! Tests of core and memory that concern time run on the test kit, and none sleeps.
+//! Tests of core and the stores that concern time run on the test kit, and none sleeps.
 //!
 //! Clippy keeps them from sleeping by the means of tokio and of threads. What is left is jobs on the system clock,
 //! whose own sleeps are real: only the named tests start such jobs, and those do not sleep.
@@ -6,7 +6,8 @@
 use super::Findings;
 use super::tree::{File, Tree};
 
-const DIRECTORIES: &[&str] = &["backgroundjobs-core/tests", "backgroundjobs-memory/tests"];
+const DIRECTORIES: &[&str] =
+    &["backgroundjobs-core/tests", "backgroundjobs-memory/tests", "backgroundjobs-sqlite/tests"];
 
 /// They start jobs on the system clock, for what no kit can show.
 const ON_THE_SYSTEM_CLOCK: &[(&str, &str)] = &[
