@@ -244,8 +244,8 @@ async fn a_stop_says_how_many_jobs_are_lost_with_the_process() {
     assert_eq!(
         lines.take(),
         [
-            "WARN the jobs are stopped, and jobs wait in a store that only this program reaches: nobody runs them \
-          before its next start, and what is in memory is lost with the process jobs=3 store=\"memory\""
+            "WARN the jobs are stopped, and jobs wait in a store that is lost with the process: nobody runs them \
+          unless the program starts jobs again before it ends jobs=3 store=\"memory\""
         ]
     );
     kit.abandon();

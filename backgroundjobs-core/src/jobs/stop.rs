@@ -70,12 +70,12 @@ impl BackgroundJobs {
         let is_served = |queue, kind| self.door.hub().is_some_and(|hub| hub.is_served(queue, kind));
         let waiting = counts.rows.iter().filter(|row| row.state == JobState::Waiting);
         let left = waiting.filter(|row| !is_served(&row.queue, &row.kind)).map(|row| row.count).sum();
-        if left > 0 {
+        if left > 0 && !self.door.profile().lasts {
             tracing::warn!(
                 jobs = left,
                 store = self.door.profile().name,
-                "the jobs are stopped, and jobs wait in a store that only this program reaches: nobody runs them before its \
-                 next start, and what is in memory is lost with the process"
+                "the jobs are stopped, and jobs wait in a store that is lost with the process: nobody runs them unless the \
+                 program starts jobs again before it ends"
             );
         }
         left

@@ -124,8 +124,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Lets go of connections. What was stored stays (of a store that lasts).
     ///
     /// - **L-2** Calling it again is harmless.
-    /// - **L-3** Opened again, a store that lasts has everything as it was: jobs, leases, keys, pauses, and what it
-    ///   answers to a claim that is repeated.
+    /// - **L-3** Opened again, a store that [lasts](StoreProfile::lasts) has everything as it was: jobs, leases, keys,
+    ///   pauses, and what it answers to a claim that is repeated.
     ///
     /// # Errors
     /// What went wrong on the way; the store is closed all the same.
@@ -295,24 +295,29 @@ pub struct StoreProfile {
     /// How often to ask for work when nothing wakes the worker. `None` promises that every change comes
     /// through this process, and so through [`JobStore::local_hub`].
     pub poll_interval: Option<Duration>,
+    /// Whether what is stored outlives the process. Where it does not, a stop warns of jobs that are left.
+    pub lasts: bool,
     /// What is kept of finished jobs unless the program says otherwise.
     pub retention: Retention,
 }
 
 impl StoreProfile {
-    /// A store whose every change comes through this process, on the caller's time, that keeps everything.
+    /// A store whose every change comes through this process, on the caller's time, that keeps everything while the
+    /// process lives. One that keeps it in a file [lasts](Self::lasting), too.
     #[must_use]
     pub const fn in_process(name: &'static str) -> Self {
-        Self { name, time: TimeSource::Given, poll_interval: None, retention: Retention::FOREVER }
+        let (time, retention) = (TimeSource::Given, Retention::FOREVER);
+        Self { name, time, poll_interval: None, lasts: false, retention }
     }
 
-    /// A store that other processes write to, on the caller's time, that keeps everything.
+    /// A store that other processes write to, on the caller's time, that lasts, and keeps everything.
     #[must_use]
     pub const fn shared(name: &'static str) -> Self {
         Self {
             name,
             time: TimeSource::Given,
             poll_interval: Some(crate::limits::POLL_INTERVAL),
+            lasts: true,
             retention: Retention::FOREVER,
         }
     }
@@ -328,6 +333,13 @@ impl StoreProfile {
     #[must_use]
     pub const fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
+        self
+    }
+
+    /// What is stored outlives the process.
+    #[must_use]
+    pub const fn lasting(mut self) -> Self {
+        self.lasts = true;
         self
     }
 

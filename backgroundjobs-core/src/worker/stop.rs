@@ -26,7 +26,7 @@ pub struct StopReport {
     /// Jobs whose outcome the store could not be told. Their leases run out, then they run again.
     pub unsettled: Vec<JobId>,
     /// Jobs that wait in a store that only this process can reach, and that no other worker of it serves: they
-    /// are lost with it, if the store is in memory. 0 on stores that other processes reach, and where the store
+    /// are lost with it, unless the store [lasts](crate::StoreProfile::lasts). 0 on stores that other processes reach, and where the store
     /// did not say within a second.
     pub left_waiting: u64,
     /// Parts of the worker that still wait for the store.

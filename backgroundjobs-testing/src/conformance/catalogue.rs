@@ -155,6 +155,10 @@ macro_rules! each_conformance_check {
                 a_recover_is_whole_or_nothing ["F-1" "V-1"] [];
                 a_cancel_is_whole_or_nothing ["F-1"] [];
                 a_prune_is_whole_or_nothing ["F-1" "P-1"] [];
+                a_renew_is_whole_or_nothing ["F-1" "R-1"] [];
+                a_look_leaves_no_trace ["F-1"] [];
+                a_prepare_may_be_made_again ["F-1" "L-1"] [];
+                a_close_may_be_made_again ["F-1" "L-2" "F-7"] [];
                 an_operators_call_is_whole_or_nothing ["F-1" "O-4"] [Control];
             }
             model {
@@ -175,7 +179,7 @@ macro_rules! each_conformance_check {
             handles {
                 see_each_other ["F-6"] [SecondHandle];
                 declare_the_same ["F-9"] [SecondHandle];
-                declare_the_same_when_opened_again ["F-9"] [Reopen];
+                declare_the_same_when_opened_again ["F-9" "L-3"] [Reopen];
                 share_a_hub ["W-1"] [SecondHandle];
                 give_up_a_wait_for_a_wake ["W-3"] [RemoteWakes];
                 claim_each_job_once ["C-1" "F-6"] [SecondHandle];

@@ -1,6 +1,7 @@
 //! What checks are written with: made-up instants, ids and jobs, and calls that fail with a clause's number.
 
 use std::future::Future;
+use std::ops::Deref;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -123,6 +124,20 @@ impl Origin {
     }
 }
 
+/// A store of its own, with what it needs.
+pub(super) struct Another {
+    store: Arc<Watched>,
+    _fresh: FreshStore,
+}
+
+impl Deref for Another {
+    type Target = dyn JobStore;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.store
+    }
+}
+
 impl Context {
     pub(super) fn new(under_test: Arc<dyn StoreUnderTest>, origin: Origin, operations: Operations) -> Self {
         let store = Watched::new(origin.fresh().store().clone(), "", operations.clone());
@@ -145,6 +160,13 @@ impl Context {
     /// The store, for a task of its own.
     pub(super) fn handle(&self) -> Arc<dyn JobStore> {
         self.store.clone()
+    }
+
+    /// A fresh store beside this one, not prepared.
+    pub(super) async fn another(&self) -> Another {
+        let fresh = self.under_test.fresh().await;
+        let store = Watched::new(fresh.store().clone(), "another store: ", self.operations.clone());
+        Another { store, _fresh: fresh }
     }
 
     /// Another handle on the same data, prepared.

@@ -6,12 +6,13 @@ use std::pin::pin;
 use std::task::Poll;
 
 use backgroundjobs_core::{
-    CancelJobs, FailureKind, InsertJobs, Inserted, JobId, JobRecord, JobState, Keep, KeyHold, Outcome,
-    PruneJobs, RecoverJobs, Retention, SettleJobs, Settled, Settlement, StoreError,
+    CancelJobs, CountJobs, FailureKind, InsertJobs, Inserted, JobFilter, JobId, JobRecord, JobState, Keep,
+    KeyHold, LeaseStatus, ListJobs, Outcome, PruneJobs, RecoverJobs, RenewLeases, Retention, RunAt,
+    SettleJobs, Settled, Settlement, StoreError, StoreErrorKind,
 };
 
 use super::context::{
-    BACKOFF, Context, KIND, QUEUE, answer, applied, at, holds, lease_of, retry, same, secs,
+    BACKOFF, Context, KIND, LEASE, QUEUE, With, answer, applied, at, holds, lease_of, retry, same, secs,
 };
 
 /// How many times a call is polled before it is dropped, at most; one that waits more often is not tried further.
@@ -250,6 +251,84 @@ pub(super) async fn an_operators_call_is_whole_or_nothing(cx: &Context) {
         answer("delete", control.delete(at(3), &ids).await);
         same("O-4", "jobs left after the repeat", cx.left(&ids).await, vec![]);
         requeued && deleted
+    })
+    .await;
+}
+
+/// Each lease is held for the new time or for the old one.
+pub(super) async fn a_renew_is_whole_or_nothing(cx: &Context) {
+    at_every_point(async |polls| {
+        let jobs = running(cx).await;
+        let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+        let before = records(cx, &ids).await;
+        let request = RenewLeases::new(at(5), LEASE, jobs.iter().map(lease_of).collect());
+        let answered = dropped(polls, cx.store().renew(&request)).await;
+        let renewed = |before: &Option<JobRecord>| {
+            let mut job = before.clone().expect("it was stored");
+            job.lease.as_mut().expect("it runs").until = at(5) + LEASE;
+            Some(job)
+        };
+        for (before, after) in before.iter().zip(&records(cx, &ids).await) {
+            let whole = before == after || renewed(before) == *after;
+            holds("F-1", format!("a lease renewed wholly or not at all after {polls} polls"), whole, after);
+        }
+        let again = cx.renew_all(at(5), LEASE, request.leases).await;
+        same("R-1", "the renew repeated", again, vec![LeaseStatus::Held; ITEMS]);
+        for job in &jobs {
+            cx.end(at(6), job, Outcome::Complete).await;
+        }
+        answered
+    })
+    .await;
+}
+
+/// A look that is given up, at whatever point, leaves no trace: the next calls are answered.
+pub(super) async fn a_look_leaves_no_trace(cx: &Context) {
+    let id = cx.put(at(0), cx.job().with(|job| job.run_at = RunAt::In(secs(1_000)))).await;
+    let list = ListJobs::new(at(0), JobFilter::all(), None, 9);
+    at_every_point(async |polls| {
+        let mut answered = dropped(polls, cx.store().get(&[id])).await;
+        if let Some(inspect) = cx.store().inspect() {
+            answered &= dropped(polls, inspect.count(&CountJobs::new(at(0), JobFilter::all()))).await;
+            answered &= dropped(polls, inspect.list(&list)).await;
+            answered &= dropped(polls, inspect.queues(at(0))).await;
+        }
+        same("F-1", "state of a job after looks that were given up", cx.state(id).await, JobState::Waiting);
+        let other = cx.running(at(1)).await;
+        cx.end(at(2), &other, Outcome::Release).await;
+        cx.cancel(at(3), other.id).await;
+        answered
+    })
+    .await;
+}
+
+/// A store whose preparing was given up, at whatever point, can be prepared.
+pub(super) async fn a_prepare_may_be_made_again(cx: &Context) {
+    at_every_point(async |polls| {
+        let fresh = cx.another().await;
+        let answered = dropped(polls, fresh.prepare()).await;
+        let again = fresh.prepare().await;
+        holds("L-1", format!("a prepare after one dropped after {polls} polls"), again.is_ok(), &again);
+        let stored = fresh.insert(&InsertJobs::new(at(0), vec![cx.job()])).await;
+        same("L-1", "an insert into it", answer("insert", stored).jobs, vec![Inserted::New]);
+        answered
+    })
+    .await;
+}
+
+/// A store whose closing was given up, at whatever point, can be closed.
+pub(super) async fn a_close_may_be_made_again(cx: &Context) {
+    at_every_point(async |polls| {
+        let fresh = cx.another().await;
+        answer("prepare", fresh.prepare().await);
+        answer("insert", fresh.insert(&InsertJobs::new(at(0), vec![cx.job()])).await);
+        let answered = dropped(polls, fresh.close()).await;
+        let again = fresh.close().await;
+        holds("L-2", format!("a close after one dropped after {polls} polls"), again.is_ok(), &again);
+        let late = fresh.insert(&InsertJobs::new(at(0), vec![cx.job()])).await;
+        let closed = late.as_ref().is_err_and(|error| error.kind() == StoreErrorKind::Closed);
+        holds("F-7", "an insert after it to be refused as Closed", closed, &late);
+        answered
     })
     .await;
 }

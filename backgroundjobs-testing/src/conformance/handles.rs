@@ -48,6 +48,7 @@ pub(super) async fn declare_the_same(cx: &Context) {
 /// What was opened again has the same to offer.
 pub(super) async fn declare_the_same_when_opened_again(cx: &Context) {
     let before = declared(cx.store());
+    same("L-3", "whether a store that can be opened again lasts", cx.store().profile().lasts, true);
     answer("close", cx.store().close().await);
     let again = cx.reopen().await;
     answer("prepare", again.prepare().await);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimJobs, Failure, InsertJobs, Inserted, JobId, JobRecord, JobState,
-    PruneJobs, RecoverJobs, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
+    PruneJobs, RecoverJobs, RenewLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
 };
 
 use super::{Mutant, PlantedStore};
@@ -198,5 +198,44 @@ impl PlantedStore {
         }
         self.step_aside().await;
         Ok(())
+    }
+
+    /// Sets the mark; whether it was not there.
+    pub(super) fn mark(&self) -> bool {
+        !self.mark.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) async fn prepare_in_two_steps(&self) -> Result<(), StoreError> {
+        if !self.mark() {
+            let (operation, kind) = (StoreOperation::Prepare, StoreErrorKind::Corrupt);
+            return Err(StoreError::new(operation, kind, "it is half prepared"));
+        }
+        self.step_aside().await;
+        self.mark.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    pub(super) async fn lock_and_look(&self) -> Result<(), StoreError> {
+        if !self.mark() {
+            return Err(StoreError::new(StoreOperation::Get, StoreErrorKind::Unavailable, "it is locked"));
+        }
+        self.step_aside().await;
+        self.mark.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    pub(super) async fn mark_then_renew(&self, request: &RenewLeases) -> Result<(), StoreError> {
+        let mark = |from: bool| -> Result<(), StoreError> {
+            let mut table = self.open(StoreOperation::Renew)?;
+            for lease in request.leases.iter().filter(|lease| table.runs(**lease, false)).collect::<Vec<_>>()
+            {
+                let job = table.jobs.get_mut(&lease.id).expect("it runs");
+                job.max_crashes = if from { job.max_crashes + 100 } else { job.max_crashes - 100 };
+            }
+            Ok(())
+        };
+        mark(true)?;
+        self.step_aside().await;
+        mark(false)
     }
 }

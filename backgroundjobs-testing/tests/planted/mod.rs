@@ -50,6 +50,8 @@ pub(crate) struct PlantedStore {
     inserts_in_flight: Arc<AtomicUsize>,
     env: Option<Env>,
     wakes: wakes::Wakes,
+    /// What mutants leave behind.
+    mark: AtomicBool,
     is_first: bool,
     is_reopened: bool,
 }
@@ -82,6 +84,7 @@ impl PlantedStore {
             inserts_in_flight: Arc::default(),
             env: None,
             wakes: wakes::Wakes::default(),
+            mark: AtomicBool::new(false),
             is_first: true,
             is_reopened: false,
         }
@@ -139,7 +142,10 @@ impl PlantedStore {
 #[async_trait]
 impl JobStore for PlantedStore {
     fn profile(&self) -> StoreProfile {
-        let profile = StoreProfile::in_process("planted");
+        let profile = match self.mutant {
+            Mutant::ProfileHidesThatItLasts => StoreProfile::in_process("planted"),
+            _ => StoreProfile::in_process("planted").lasting(),
+        };
         let changes = self.mutant == Mutant::ProfileChanges && !self.table.lock().jobs.is_empty();
         if changes { profile.poll_interval(Duration::from_secs(1)) } else { profile }
     }
@@ -147,6 +153,9 @@ impl JobStore for PlantedStore {
     async fn prepare(&self) -> Result<(), StoreError> {
         if self.mutant == Mutant::ClosedStoreReopens {
             self.closed.store(false, Ordering::SeqCst);
+        }
+        if self.mutant == Mutant::PrepareLeavesHalf {
+            self.prepare_in_two_steps().await?;
         }
         let mut table = self.open(StoreOperation::Prepare)?;
         if self.mutant == Mutant::PrepareRecovers {
@@ -158,6 +167,12 @@ impl JobStore for PlantedStore {
     }
 
     async fn close(&self) -> Result<(), StoreError> {
+        if self.mutant == Mutant::CloseIsBelieved && !self.mark() {
+            return Ok(());
+        }
+        if self.mutant == Mutant::CloseIsBelieved {
+            self.step_aside().await;
+        }
         let before = self.closed.swap(true, Ordering::SeqCst);
         self.wakes.tell();
         if before && self.mutant == Mutant::CloseOnlyOnce {
@@ -200,6 +215,9 @@ impl JobStore for PlantedStore {
     }
 
     async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
+        if self.mutant == Mutant::RenewMarksFirst {
+            self.mark_then_renew(request).await?;
+        }
         let mut table = self.open_at(StoreOperation::Renew, request.now)?;
         let unknown = request.leases.iter().any(|lease| !table.jobs.contains_key(&lease.id));
         if unknown && self.mutant == Mutant::UnknownIdFails {
@@ -255,6 +273,9 @@ impl JobStore for PlantedStore {
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
+        if self.mutant == Mutant::LookLeavesItsLock {
+            self.lock_and_look().await?;
+        }
         let table = self.open(StoreOperation::Get)?;
         let mut ids = ids.to_vec();
         if self.mutant == Mutant::GetAnswersInItsOrder {

@@ -71,6 +71,8 @@ mutants! {
     HandlesAreApart, "F-6", "handles::see_each_other";
     /// Each handle has a hub of its own.
     HandlesHaveHubs, "W-1", "handles::share_a_hub";
+    /// A store that lasts says that it is lost with the process.
+    ProfileHidesThatItLasts, "L-3", "handles::declare_the_same_when_opened_again";
     /// Opening the store lets go of what was running.
     ReopenReleases, "L-3", "handles::keep_everything";
     /// Keys are gone after the store was opened again.
@@ -100,6 +102,14 @@ mutants! {
     CancelKeepsKeyFirst, "F-1", "dropped::a_cancel_is_whole_or_nothing";
     /// Failures are deleted first, and their jobs in a second step.
     PruneTakesFailuresFirst, "F-1", "dropped::a_prune_is_whole_or_nothing";
+    /// A renewed job has a mark in its record, which goes in a second step.
+    RenewMarksFirst, "F-1", "dropped::a_renew_is_whole_or_nothing";
+    /// A look that is given up keeps everybody out.
+    LookLeavesItsLock, "F-1", "dropped::a_look_leaves_no_trace";
+    /// A prepare that is given up leaves its mark, and the next finds the store half prepared.
+    PrepareLeavesHalf, "L-1", "dropped::a_prepare_may_be_made_again";
+    /// A close that is given up has closed nothing, and the next believes that it has.
+    CloseIsBelieved, "F-7", "dropped::a_close_may_be_made_again";
     /// The counters are set back first, and the job made to wait in a second step.
     RequeueResetsFirst, "F-1", "dropped::an_operators_call_is_whole_or_nothing";
     /// An insert beside another is acknowledged, and forgotten.

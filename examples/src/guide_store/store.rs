@@ -53,7 +53,8 @@ impl GuideStore {
 impl JobStore for GuideStore {
     fn profile(&self) -> StoreProfile {
         let time = if self.clock.is_some() { TimeSource::Own } else { TimeSource::Given };
-        StoreProfile::in_process("guide").time(time)
+        // Its data is there for whoever opens it again. Of a store that loses it leave `lasting` out.
+        StoreProfile::in_process("guide").time(time).lasting()
     }
 
     async fn prepare(&self) -> Result<(), StoreError> {
