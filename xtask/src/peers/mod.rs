@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::process::cargo;
-use report::{Readings, Row};
+use report::{Reading, Readings, Row};
 
 /// Runs of each row that count; one more, before them, does not.
 const ROUNDS: usize = 5;
@@ -19,13 +19,8 @@ const SINGLES: usize = 3_000;
 /// apalis-sqlite takes longer for a job the more jobs there are; this is what it does in half a minute.
 const APALIS_JOBS: usize = 10_000;
 
-/// The programs beside ours, each in a directory of `benchmarks/peers`, with the name of its package.
-const PEERS: &[(&str, &str)] = &[
-    ("ideal-sqlx", "ideal-sqlx"),
-    ("ideal-rusqlite", "ideal-rusqlite"),
-    ("effectum", "peer-effectum"),
-    ("apalis-sqlite", "peer-apalis-sqlite"),
-];
+/// Where the programs beside ours are, in `benchmarks/peers`.
+const PEERS: &[&str] = &["ideal-sqlx", "ideal-rusqlite", "effectum", "apalis-sqlite"];
 
 /// Ours; built from this workspace.
 const OURS: &str = "sqlite_once";
@@ -89,7 +84,7 @@ fn build(root: &Path) -> Result<Programs, String> {
     let mut ours = cargo();
     ours.args(["build", "--release", "--locked", "--package", "benchmarks", "--bin", OURS]);
     finish(ours.current_dir(root))?;
-    for (folder, _) in PEERS {
+    for folder in PEERS {
         let mut peer = cargo();
         peer.args(["build", "--release", "--locked", "--target-dir"]).arg(directory.join("peers"));
         finish(peer.current_dir(root.join("benchmarks/peers").join(folder)))?;
@@ -102,9 +97,10 @@ fn finish(command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
 }
 
-/// One run: the seconds that the program says it took, and what processor time it used from start to end.
-fn measure(programs: &Programs, row: &Row, files: &Files) -> Result<f64, String> {
+/// One run: the seconds that the program says it took, and the processor's from its start to its end.
+fn measure(programs: &Programs, row: &Row, files: &Files) -> Result<Reading, String> {
     files.clear()?;
+    let before = processor_seconds();
     let output = Command::new(programs.path(row.program))
         .args([row.mode, &row.jobs.to_string()])
         .arg(files.0.join("jobs.db"))
@@ -115,7 +111,19 @@ fn measure(programs: &Programs, row: &Row, files: &Files) -> Result<f64, String>
         return Err(format!("it ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
     let seconds: f64 = said.trim().parse().map_err(|_| format!("it says {said:?}, and not how long it took"))?;
-    if seconds > 0.0 { Ok(seconds) } else { Err(format!("it says that it took {seconds} s")) }
+    if seconds <= 0.0 {
+        return Err(format!("it says that it took {seconds} s"));
+    }
+    Ok(Reading { seconds, processor_seconds: processor_seconds() - before })
+}
+
+/// What the programs that this one has waited for have used so far, where the system tells: Linux does, in hundredths.
+fn processor_seconds() -> f64 {
+    let said = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field, in brackets, may have spaces; the 16th and 17th are of children, in user and system mode.
+    let fields = said.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(13).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
 }
 
 /// A directory for the files of jobs, on the disk that the build directory is on, gone with this.
