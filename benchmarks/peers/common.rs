@@ -38,6 +38,7 @@ impl Notice {
 }
 
 /// How often each job ran.
+#[derive(Debug)]
 pub(crate) struct Marks(Vec<AtomicU8>);
 
 impl Marks {

@@ -1,6 +1,6 @@
 //! The same jobs on effectum: `peer-effectum ROW JOBS FILE` prints the seconds.
 //!
-//! As its docs have it, with as many jobs at a time as it allows to wait for. Its file has its own settings.
+//! Its file has its own settings, `synchronous = NORMAL` among them: its commits do not wait for the disk.
 
 #[path = "../../common.rs"]
 mod common;
@@ -51,11 +51,12 @@ async fn end_to_end(task: &Task) -> Result<Duration, String> {
     let _worker = worker.jobs([JobRunner::builder(KIND, run).build()]).build().await.map_err(text)?;
     loop {
         let left = queue.num_active_jobs().await.map_err(text)?;
-        if left.pending + left.running == 0 {
+        let left = left.pending + left.running;
+        if left == 0 {
             break;
         }
         if begun.elapsed() > LIMIT {
-            return Err(format!("{left:?} were left after {LIMIT:?}"));
+            return Err(format!("{left} jobs were left after {LIMIT:?}"));
         }
         // Counting is work for the file, too.
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -42,9 +42,8 @@ impl Settings {
         };
         let listen =
             listen.parse().map_err(|error| format!("{listen:?} is no address with a port: {error}"))?;
-        let work = work.parse().map(Duration::from_millis);
-        let work = work.map_err(|error| format!("{work:?} is no number of milliseconds: {error}"))?;
-        Ok(Self { listen, store, work })
+        let millis = work.parse().map_err(|error| format!("{work:?} is no number of milliseconds: {error}"))?;
+        Ok(Self { listen, store, work: Duration::from_millis(millis) })
     }
 }
 
