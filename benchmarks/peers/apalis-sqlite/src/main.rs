@@ -21,16 +21,17 @@ const QUEUE: &str = "bench";
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let run = tokio::spawn(async {
-        let task = common::Task::from_arguments()?;
-        match task.row.as_str() {
-            "end-to-end" => end_to_end(&task).await,
-            "one-task" => one_by_one(&task, 1).await,
-            "singles" => one_by_one(&task, 32).await,
-            _ => Err(task.unknown_row()),
-        }
-    });
-    common::end(run.await.map_err(text).and_then(|took| took))
+    common::end(took().await)
+}
+
+async fn took() -> Result<Duration, String> {
+    let task = common::Task::from_arguments()?;
+    match task.row.as_str() {
+        "end-to-end" => end_to_end(&task).await,
+        "one-task" => one_by_one(&task, 1).await,
+        "singles" => one_by_one(&task, 32).await,
+        _ => Err(task.unknown_row()),
+    }
 }
 
 async fn run(notice: Notice, marks: Data<Arc<Marks>>) -> Result<(), BoxDynError> {
