@@ -35,9 +35,10 @@ pub(crate) const ADD: &str = "\
 INSERT INTO {p}failures (job, generation, at, attempt, kind, text)
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each($1);
 DELETE FROM {p}failures WHERE (job, generation) IN (
-    SELECT f.job, f.generation FROM json_each($1) e CROSS JOIN {p}failures f ON f.job = unhex(e.value ->> 0)
-    WHERE f.generation < (
-        SELECT generation FROM {p}failures WHERE job = f.job ORDER BY generation DESC LIMIT 1 OFFSET $2
+    SELECT f.job, f.generation FROM json_each($1) e
+    CROSS JOIN {p}failures f ON f.job = unhex(e.value ->> 0) AND f.generation < (
+        SELECT o.generation FROM {p}failures o WHERE o.job = unhex(e.value ->> 0)
+        ORDER BY o.generation DESC LIMIT 1 OFFSET $2
     )
 )";
 
