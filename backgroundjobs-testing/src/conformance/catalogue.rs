@@ -41,6 +41,7 @@ macro_rules! each_conformance_check {
                 error_texts_are_exact ["F-4"] [];
                 instants_keep_microseconds ["F-4"] [];
                 get_answers_in_order ["G-1"] [];
+                large_batches_are_answered ["R-1" "S-1" "G-1" "X-3"] [];
             }
             claim {
                 hands_out_with_a_lease ["C-1"] [];
@@ -147,6 +148,10 @@ macro_rules! each_conformance_check {
                 a_job_is_recovered_once ["V-2"] [];
                 one_claim_has_one_end ["S-1"] [];
                 a_cancel_is_never_lost ["X-1" "X-3"] [];
+                a_lapsed_key_has_one_winner ["U-5"] [];
+                a_lease_is_held_or_taken_back ["R-2" "R-1"] [];
+                a_requeued_job_is_not_pruned ["P-1"] [Control];
+                a_claimed_job_is_not_deleted ["O-4"] [Control];
             }
             dropped {
                 an_insert_is_whole_or_nothing ["F-1" "I-2"] [];
@@ -178,6 +183,7 @@ macro_rules! each_conformance_check {
             }
             handles {
                 see_each_other ["F-6"] [SecondHandle];
+                opening_another_leaves_jobs_alone ["L-1"] [SecondHandle];
                 declare_the_same ["F-9"] [SecondHandle];
                 declare_the_same_when_opened_again ["F-9" "L-3"] [Reopen];
                 share_a_hub ["W-1"] [SecondHandle];

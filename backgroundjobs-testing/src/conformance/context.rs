@@ -16,7 +16,7 @@ use backgroundjobs_core::{
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-pub(super) use super::expect::{answer, broken, holds, same, shown};
+pub(super) use super::expect::{answer, broken, holds, same, shown, told};
 use super::operations::{Operations, Watched};
 use super::{Capability, FreshStore, OwnClock, StoreUnderTest};
 

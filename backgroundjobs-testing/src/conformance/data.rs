@@ -1,10 +1,14 @@
-//! What must come back byte for byte.
+//! What must come back byte for byte, and all of it.
 
 use backgroundjobs_core::{
-    Failure, FailureKind, Inserted, KeyHold, Metadata, Outcome, Payload, RunAt, Timestamp,
+    CancelStatus, Failure, FailureKind, Inserted, JobState, KeyHold, LeaseStatus, Metadata, Outcome, Payload,
+    RunAt, Settlement, Timestamp, limits,
 };
 
-use super::context::{Context, MICRO, With, at, ids_of, kind, queue, retry, same, secs, unique};
+use super::context::{
+    Context, LEASE, MICRO, With, answer, applied, at, ids_of, kind, lease_of, queue, retry, same, secs,
+    unique,
+};
 
 /// Texts that databases and their drivers like to improve.
 const TEXTS: [&str; 16] = [
@@ -166,7 +170,30 @@ pub(super) async fn get_answers_in_order(cx: &Context) {
     let (first, second, unknown) =
         (cx.put(at(0), cx.job()).await, cx.put(at(0), cx.job()).await, cx.job_id());
     let ids = [second, unknown, first, second];
-    let records = super::context::answer("get", cx.store().get(&ids).await);
+    let records = answer("get", cx.store().get(&ids).await);
     let seen: Vec<_> = records.iter().map(|record| record.as_ref().map(|record| record.id)).collect();
     same("G-1", "answers of a get", seen, vec![Some(second), None, Some(first), Some(second)]);
+}
+
+/// Batches as large as a runtime makes them are answered to their end, and stand.
+pub(super) async fn large_batches_are_answered(cx: &Context) {
+    const MANY: usize = limits::CLAIM_BATCH;
+    let jobs: Vec<_> = (0..MANY).map(|_| cx.job()).collect();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    cx.insert(at(0), jobs).await;
+    let leases: Vec<_> = cx.take(at(0), MANY).await.jobs.iter().map(lease_of).collect();
+    same("C-3", "jobs handed out of a large batch", leases.len(), MANY);
+    let held = cx.renew_all(at(1), LEASE, leases.clone()).await;
+    let held = held.iter().filter(|status| **status == LeaseStatus::Held).count();
+    same("R-1", "leases held on of a large batch", held, MANY);
+    let end = |lease| Settlement { lease, outcome: retry(secs(60)) };
+    let settled = cx.settle_all(at(2), leases.into_iter().map(end).collect()).await;
+    let settled = settled.iter().filter(|settled| **settled == applied(JobState::Waiting)).count();
+    same("S-1", "claims settled of a large batch", settled, MANY);
+    let records = answer("get", cx.store().get(&ids).await);
+    let retried = records.iter().flatten().filter(|job| (job.attempts, job.failures.len()) == (1, 1)).count();
+    same("G-1", "jobs with one attempt and one failure in a large get", retried, MANY);
+    let cancelled = cx.cancel_all(at(3), ids).await;
+    let cancelled = cancelled.iter().filter(|status| **status == CancelStatus::Cancelled).count();
+    same("X-3", "jobs cancelled of a large batch", cancelled, MANY);
 }

@@ -134,7 +134,8 @@ pub(super) async fn a_settle_is_whole_or_nothing(cx: &Context) {
         }
         let again = cx.settle_all(at(1), request.outcomes).await;
         same("S-1", "the settle repeated", again, vec![applied(JobState::Waiting); ITEMS]);
-        let counted = records(cx, &ids).await.iter().flatten().all(settled);
+        let after = records(cx, &ids).await;
+        let counted = after.iter().flatten().all(settled);
         holds("S-1", "one attempt and one failure of each after the repeat", counted, &after);
         answered
     })
@@ -160,7 +161,8 @@ pub(super) async fn a_recover_is_whole_or_nothing(cx: &Context) {
             holds("F-1", format!("a job taken back wholly or not at all after {polls} polls"), whole, after);
         }
         cx.recover(at(100), 999).await;
-        let counted = records(cx, &ids).await.iter().flatten().all(taken_back);
+        let after = records(cx, &ids).await;
+        let counted = after.iter().flatten().all(taken_back);
         holds("V-1", "one crash of each after the repeat", counted, &after);
         cx.cancel_all(at(100), ids).await;
         answered

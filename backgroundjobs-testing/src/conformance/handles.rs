@@ -39,6 +39,18 @@ pub(super) async fn see_each_other(cx: &Context) {
     same("F-6", "a settle that the other handle has made", reply.jobs, vec![applied(JobState::Succeeded)]);
 }
 
+/// Opening another handle changes nothing: what the first has handed out runs on.
+pub(super) async fn opening_another_leaves_jobs_alone(cx: &Context) {
+    let running = cx.running(at(0)).await;
+    let waiting = cx.put(at(0), cx.job()).await;
+    let before = (cx.get(running.id).await, cx.get(waiting).await);
+    let other = cx.second_handle().await;
+    let after = (cx.get(running.id).await, cx.get(waiting).await);
+    same("L-1", "a running and a waiting job after another handle was prepared", after, before);
+    answer("close", other.close().await);
+    cx.end(at(1), &running, Outcome::Complete).await;
+}
+
 /// They have the same to offer.
 pub(super) async fn declare_the_same(cx: &Context) {
     let other = cx.second_handle().await;
@@ -107,6 +119,8 @@ pub(super) async fn claim_each_job_once(cx: &Context) {
         })
         .await;
     let mut seen: Vec<_> = replies.into_iter().flatten().collect();
+    // Claims that met may have left some to each other.
+    seen.extend(cx.take(at(0), JOBS).await.jobs.iter().map(|job| (job.id, job.generation)));
     seen.sort_unstable();
     let first = seen.iter().all(|(_, generation)| *generation == 1);
     holds("C-1", "each job to be claimed once, with generation 1", first, &seen);

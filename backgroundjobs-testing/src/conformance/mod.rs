@@ -63,6 +63,7 @@ mod under_test;
 
 use std::fmt;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -72,8 +73,9 @@ pub use catalogue::CHECKS;
 pub use report::{CheckResult, ConformanceReport, run_all};
 pub use under_test::{FreshStore, OwnClock, StoreUnderTest};
 
+use crate::caught::caught;
 use context::{Context, Origin, broken};
-use operations::Operations;
+use operations::{HEADING, Operations};
 
 /// What a store, or what is known of it for its checks, may leave out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,7 +175,11 @@ impl Check {
         };
         let run = self.run_watched(under_test, operations.clone());
         let run = patience::answered_within(patience, &operations, run, give_up);
-        operations.clone().within(run).await
+        match caught(operations.clone().within(run)).await {
+            Ok(verdict) => verdict,
+            Err(message) if message.contains(HEADING) => resume_unwind(Box::new(message)),
+            Err(message) => panic!("a panic of the store, or of what it was made by: {message}{operations}"),
+        }
     }
 
     async fn run_watched(&self, under_test: &Arc<dyn StoreUnderTest>, operations: Operations) -> Verdict {

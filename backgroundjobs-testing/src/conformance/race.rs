@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimedJobs, InsertJobs, Inserted, InsertedJobs, JobState, JobStore, KeyHold,
-    Outcome, RecoverJobs, RenewLeases, SettleJobs, Settled, Settlement, StoreError,
+    CancelJobs, CancelStatus, ClaimedJobs, DeleteStatus, InsertJobs, Inserted, InsertedJobs, JobId, JobState,
+    JobStore, Keep, KeyHold, LeaseStatus, NewJob, Outcome, PruneJobs, RecoverJobs, RenewLeases,
+    RequeueStatus, Retention, SettleJobs, Settled, Settlement, StoreError, Timestamp,
 };
 
-use super::context::{BACKOFF, Context, KIND, QUEUE, answer, at, holds, lease_of, same, secs};
+use super::context::{BACKOFF, Context, KIND, LEASE, QUEUE, answer, at, holds, lease_of, same, secs};
 
 const RACERS: usize = 8;
 const ROUNDS: usize = 10;
@@ -66,21 +67,34 @@ async fn insert(store: Arc<dyn JobStore>, request: InsertJobs) -> Result<Inserte
 pub(super) async fn a_key_has_one_winner(cx: &Context) {
     for round in 0..ROUNDS {
         let key = format!("key {round}");
-        let jobs: Vec<_> = (0..RACERS).map(|_| cx.keyed(&key, KeyHold::UntilFinished)).collect();
-        let replies = cx
-            .race(RACERS, |racer, store| insert(store, InsertJobs::new(at(0), vec![jobs[racer].clone()])))
-            .await;
-        let answers: Vec<_> = replies.into_iter().map(|reply| answer("insert", reply).jobs[0]).collect();
-        let winner = answers.iter().position(|answer| *answer == Inserted::New);
-        let winner = jobs[winner.unwrap_or_default()].id;
-        let expected: Vec<_> = jobs
-            .iter()
-            .map(|job| if job.id == winner { Inserted::New } else { Inserted::Existing(winner) })
-            .collect();
-        same("U-5", "answers to inserts with one key", answers, expected);
-        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
-        same("U-5", "jobs stored", cx.left(&ids).await, vec![winner]);
+        one_wins(cx, at(0), (0..RACERS).map(|_| cx.keyed(&key, KeyHold::UntilFinished)).collect()).await;
     }
+}
+
+/// Of concurrent inserts that find a key lapsed one takes it.
+pub(super) async fn a_lapsed_key_has_one_winner(cx: &Context) {
+    for round in 0..ROUNDS {
+        let key = format!("key {round}");
+        let keyed = || cx.keyed(&key, KeyHold::For(secs(10)));
+        cx.put(at(0), keyed()).await;
+        one_wins(cx, at(10), (0..RACERS).map(|_| keyed()).collect()).await;
+    }
+}
+
+/// Inserts at once jobs that have one key.
+async fn one_wins(cx: &Context, now: Timestamp, jobs: Vec<NewJob>) {
+    let replies =
+        cx.race(RACERS, |racer, store| insert(store, InsertJobs::new(now, vec![jobs[racer].clone()]))).await;
+    let answers: Vec<_> = replies.into_iter().map(|reply| answer("insert", reply).jobs[0]).collect();
+    let winner = answers.iter().position(|answer| *answer == Inserted::New);
+    let winner = jobs[winner.unwrap_or_default()].id;
+    let expected: Vec<_> = jobs
+        .iter()
+        .map(|job| if job.id == winner { Inserted::New } else { Inserted::Existing(winner) })
+        .collect();
+    same("U-5", "answers to inserts with one key", answers, expected);
+    let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+    same("U-5", "jobs stored", cx.left(&ids).await, vec![winner]);
 }
 
 /// A job inserted by several callers at once is stored once.
@@ -170,6 +184,90 @@ pub(super) async fn one_claim_has_one_end(cx: &Context) {
             expected,
         );
         cx.cancel(at(100), job.id).await;
+    }
+}
+
+/// A lease that ran out is held on or taken back, not both.
+pub(super) async fn a_lease_is_held_or_taken_back(cx: &Context) {
+    for round in 0..ROUNDS {
+        let lease = lease_of(&cx.running(at(0)).await);
+        let ends = cx
+            .race(2, |racer, store| async move {
+                if (racer + round) % 2 == 0 {
+                    let reply = store.renew(&RenewLeases::new(at(100), LEASE, vec![lease])).await;
+                    (answer("renew", reply).leases[0] != LeaseStatus::Lost, false)
+                } else {
+                    let reply = store.recover(&RecoverJobs::new(at(100), 9, BACKOFF)).await;
+                    (false, answer("recover", reply).jobs.iter().any(|job| job.id == lease.id))
+                }
+            })
+            .await;
+        let held = ends.iter().any(|end| end.0);
+        let taken_back = ends.iter().any(|end| end.1);
+        holds("R-2", "a lease to be held on or taken back", held != taken_back, ("both, or neither", held));
+        let settled = cx.settle(at(101), lease, Outcome::Complete).await;
+        same("R-1", "whether a lease that was held on can be settled", settled != Settled::Lost, held);
+    }
+}
+
+/// A prune beside a requeue deletes a job that is over, or leaves one that waits again.
+pub(super) async fn a_requeued_job_is_not_pruned(cx: &Context) {
+    let retention = Retention { failed: Keep::for_age(secs(1)), ..Retention::FOREVER };
+    for round in 0..ROUNDS {
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            ids.push(cx.ended(at(0), super::context::fail()).await);
+        }
+        let answers = cx
+            .race(2, |racer, store| {
+                let ids = ids.clone();
+                async move {
+                    if (racer + round) % 2 == 0 {
+                        let reply = store.prune(&PruneJobs::new(at(100), retention, 999)).await;
+                        answer("prune", reply);
+                        return Vec::new();
+                    }
+                    let control = store.control().expect("the check asks for a store that can");
+                    answer("requeue", control.requeue(at(100), &ids).await).jobs
+                }
+            })
+            .await;
+        let answers = ids.iter().zip(answers.iter().flatten());
+        let requeued = answers.filter(|(_, status)| matches!(status, RequeueStatus::Requeued(_)));
+        let expected: Vec<_> = requeued.map(|(id, _)| *id).collect();
+        same("P-1", "jobs left of those that were requeued beside a prune", cx.left(&ids).await, expected);
+        cx.cancel_all(at(100), ids).await;
+    }
+}
+
+/// A delete beside a claim leaves what was handed out.
+pub(super) async fn a_claimed_job_is_not_deleted(cx: &Context) {
+    for round in 0..ROUNDS {
+        let jobs: Vec<_> = (0..3).map(|_| cx.job()).collect();
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        cx.insert(at(0), jobs).await;
+        let claim = cx.claim_of(at(0), &[(QUEUE, 3)], &[KIND]);
+        let answers = cx
+            .race(2, |racer, store| {
+                let (ids, claim) = (ids.clone(), claim.clone());
+                async move {
+                    if (racer + round) % 2 == 0 {
+                        let control = store.control().expect("the check asks for a store that can");
+                        return (answer("delete", control.delete(at(0), &ids).await), Vec::new());
+                    }
+                    let jobs = answer("claim", store.claim(&claim).await).queues.swap_remove(0).jobs;
+                    (Vec::new(), jobs.iter().map(|job| job.id).collect())
+                }
+            })
+            .await;
+        let statuses = ids.iter().zip(answers.iter().flat_map(|answer| &answer.0));
+        let kept: Vec<_> =
+            statuses.filter(|(_, status)| **status != DeleteStatus::Deleted).map(|(id, _)| *id).collect();
+        let handed: Vec<JobId> = answers.iter().flat_map(|answer| &answer.1).copied().collect();
+        let whole = handed.iter().all(|id| kept.contains(id));
+        holds("O-4", "no job to be handed out and deleted", whole, ("handed out", handed, "kept", &kept));
+        same("O-4", "jobs left of those that were deleted beside a claim", cx.left(&ids).await, kept);
+        cx.cancel_all(at(0), ids).await;
     }
 }
 

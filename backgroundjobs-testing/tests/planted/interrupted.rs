@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use backgroundjobs_core::{
-    CancelJobs, CancelStatus, ClaimJobs, Failure, InsertJobs, Inserted, JobId, JobRecord, JobState,
-    PruneJobs, RecoverJobs, RenewLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
+    CancelJobs, CancelStatus, ClaimJobs, DeleteStatus, Failure, InsertJobs, Inserted, JobId, JobRecord,
+    JobState, PruneJobs, PrunedJobs, RecoverJobs, RenewLeases, RenewedLeases, SettleJobs, SettledJobs,
+    StoreError, StoreErrorKind, StoreOperation,
 };
 
 use super::{Mutant, PlantedStore};
@@ -19,6 +20,12 @@ impl PlantedStore {
             seen.keys.clone_from(&table.keys);
         }
         table.insert_as_seen(Some(seen), request)
+    }
+
+    pub(super) fn finds_a_lapsed_key(&self, request: &InsertJobs) -> bool {
+        let table = self.table.lock();
+        let mut keys = request.jobs.iter().filter_map(|job| job.unique.as_ref()).map(|unique| &unique.key);
+        keys.any(|key| table.keys.contains_key(key) && table.holder(key, request.now).is_none())
     }
 
     /// Inserts each job in a step of its own.
@@ -175,18 +182,48 @@ impl PlantedStore {
         Ok(reply)
     }
 
+    /// The jobs that a prune would delete, and what it would answer.
+    fn pruned(&self, request: &PruneJobs) -> Result<(Vec<JobId>, PrunedJobs), StoreError> {
+        let mut after = self.open_at(StoreOperation::Prune, request.now)?.clone();
+        let before: Vec<_> = after.jobs.keys().copied().collect();
+        let reply = after.prune(request);
+        Ok((before.into_iter().filter(|id| !after.jobs.contains_key(id)).collect(), reply))
+    }
+
+    pub(super) async fn select_then_prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
+        let (ids, reply) = self.pruned(request)?;
+        self.step_aside().await;
+        let mut table = self.open(StoreOperation::Prune)?;
+        for id in ids {
+            if table.jobs.contains_key(&id) {
+                table.remove(id, false);
+            }
+        }
+        Ok(reply)
+    }
+
     pub(super) async fn empty_then_prune(&self, request: &PruneJobs) -> Result<(), StoreError> {
-        let ids: Vec<JobId> = {
-            let mut after = self.open_at(StoreOperation::Prune, request.now)?.clone();
-            let before: Vec<_> = after.jobs.keys().copied().collect();
-            after.prune(request);
-            before.into_iter().filter(|id| !after.jobs.contains_key(id)).collect()
-        };
+        let (ids, _) = self.pruned(request)?;
         for id in &ids {
             self.open(StoreOperation::Prune)?.jobs.get_mut(id).expect("it is there").failures.clear();
         }
         self.step_aside().await;
         Ok(())
+    }
+
+    pub(super) async fn look_then_delete(&self, ids: &[JobId]) -> Result<Vec<DeleteStatus>, StoreError> {
+        let seen: Vec<_> = {
+            let mut after = self.open(StoreOperation::Delete)?.clone();
+            ids.iter().map(|id| after.delete(*id)).collect()
+        };
+        self.step_aside().await;
+        let mut table = self.open(StoreOperation::Delete)?;
+        for (id, _) in ids.iter().zip(&seen).filter(|(_, status)| **status == DeleteStatus::Deleted) {
+            if let Some(state) = table.jobs.get(id).map(|job| job.state) {
+                table.remove(*id, state == JobState::Waiting);
+            }
+        }
+        Ok(seen)
     }
 
     pub(super) async fn reset_then_requeue(&self, ids: &[JobId]) -> Result<(), StoreError> {
@@ -222,6 +259,17 @@ impl PlantedStore {
         self.step_aside().await;
         self.mark.store(false, Ordering::SeqCst);
         Ok(())
+    }
+
+    pub(super) async fn look_then_hold(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
+        let before: Vec<_> = {
+            let mut after = self.open_at(StoreOperation::Renew, request.now)?.clone();
+            request.leases.iter().map(|lease| after.renew(request, *lease)).collect()
+        };
+        self.step_aside().await;
+        let mut table = self.open(StoreOperation::Renew)?;
+        request.leases.iter().for_each(|lease| _ = table.renew(request, *lease));
+        Ok(RenewedLeases { store_now: request.now, leases: before })
     }
 
     pub(super) async fn mark_then_renew(&self, request: &RenewLeases) -> Result<(), StoreError> {

@@ -24,9 +24,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
-    InspectStore, JobId, JobRecord, JobState, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs,
-    RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs, StoreError, StoreErrorKind,
-    StoreOperation, StoreProfile, Timestamp, WakeHub,
+    InspectStore, JobId, JobRecord, JobState, JobStore, LeaseStatus, Outcome, PruneJobs, PrunedJobs,
+    RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs,
+    StoreError, StoreErrorKind, StoreOperation, StoreProfile, Timestamp, WakeHub,
 };
 use parking_lot::{Mutex, MutexGuard};
 use table::Table;
@@ -158,7 +158,8 @@ impl JobStore for PlantedStore {
             self.prepare_in_two_steps().await?;
         }
         let mut table = self.open(StoreOperation::Prepare)?;
-        if self.mutant == Mutant::PrepareRecovers {
+        let opens = self.mutant == Mutant::OpeningRecovers && self.mark();
+        if self.mutant == Mutant::PrepareRecovers || opens {
             for job in table.jobs.values_mut().filter(|job| job.state == JobState::Running) {
                 (job.state, job.lease, job.crashes) = (JobState::Waiting, None, job.crashes + 1);
             }
@@ -186,6 +187,9 @@ impl JobStore for PlantedStore {
         let jobs = match self.mutant {
             Mutant::InsertForgetsBesideOthers => self.insert_alone(request).await?,
             Mutant::InsertLooksThenStores | Mutant::InsertLooksForIdsOnce => {
+                self.look_then_insert(request).await?
+            }
+            Mutant::LapsedKeyIsLookedAtOnce if self.finds_a_lapsed_key(request) => {
                 self.look_then_insert(request).await?
             }
             Mutant::InsertStoresOneByOne => self.insert_one_by_one(request).await?,
@@ -218,6 +222,9 @@ impl JobStore for PlantedStore {
         if self.mutant == Mutant::RenewMarksFirst {
             self.mark_then_renew(request).await?;
         }
+        if self.mutant == Mutant::RenewLooksThenHolds {
+            return self.look_then_hold(request).await;
+        }
         let mut table = self.open_at(StoreOperation::Renew, request.now)?;
         let unknown = request.leases.iter().any(|lease| !table.jobs.contains_key(&lease.id));
         if unknown && self.mutant == Mutant::UnknownIdFails {
@@ -227,7 +234,12 @@ impl JobStore for PlantedStore {
         if self.mutant == Mutant::RenewAnswersInItsOrder {
             leases.sort_unstable();
         }
-        let leases = leases.into_iter().map(|lease| table.renew(request, lease)).collect();
+        let ends_at = if self.mutant == Mutant::RenewEndsAt999 { 999 } else { usize::MAX };
+        let renew = |(index, lease)| match index < ends_at {
+            true => table.renew(request, lease),
+            false => LeaseStatus::Lost,
+        };
+        let leases = leases.into_iter().enumerate().map(renew).collect();
         Ok(RenewedLeases { store_now: request.now, leases })
     }
 
@@ -238,6 +250,8 @@ impl JobStore for PlantedStore {
         if self.mutant == Mutant::SettleRecordsFirst {
             self.record_then_settle(request).await?;
         }
+        let retries = request.outcomes.iter().any(|end| matches!(end.outcome, Outcome::Retry { .. }));
+        assert!(!retries || self.mutant != Mutant::RetryPanics, "attempt to add with overflow");
         let mut table = self.open_at(StoreOperation::Settle, request.now)?;
         let mut jobs = Vec::new();
         for end in &request.outcomes {
@@ -277,6 +291,11 @@ impl JobStore for PlantedStore {
             self.lock_and_look().await?;
         }
         let table = self.open(StoreOperation::Get)?;
+        let crashed = |id| table.jobs.get(id).is_some_and(|job| job.crashes > 0);
+        if self.mutant == Mutant::GetFailsAfterCrash && ids.iter().any(crashed) {
+            let kind = StoreErrorKind::Corrupt;
+            return Err(StoreError::new(StoreOperation::Get, kind, "column `failures` is null"));
+        }
         let mut ids = ids.to_vec();
         if self.mutant == Mutant::GetAnswersInItsOrder {
             ids.sort_unstable();
@@ -287,6 +306,9 @@ impl JobStore for PlantedStore {
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
         if self.mutant == Mutant::PruneTakesFailuresFirst {
             self.empty_then_prune(request).await?;
+        }
+        if self.mutant == Mutant::PruneSelectsThenDeletes {
+            return self.select_then_prune(request).await;
         }
         Ok(self.open_at(StoreOperation::Prune, request.now)?.prune(request))
     }

@@ -12,6 +12,8 @@ macro_rules! mutants {
             /// An announcement made while a claim is in flight reaches nobody. Every clause that one call can
             /// show is kept; only a worker that waits too long shows it.
             WakeLost,
+            /// It panics where a job is to be retried. No clause allows it, and none is named.
+            RetryPanics,
             $(#[doc = $text] $name,)+
         }
 
@@ -67,6 +69,8 @@ mutants! {
     /// One unknown id fails a whole renew.
     UnknownIdFails, "F-3", "lifecycle::unknown_ids_are_answered";
 
+    /// The first prepare of a handle takes every running job for crashed.
+    OpeningRecovers, "L-1", "handles::opening_another_leaves_jobs_alone";
     /// Each handle works on what was there when it was opened.
     HandlesAreApart, "F-6", "handles::see_each_other";
     /// Each handle has a hub of its own.
@@ -84,6 +88,8 @@ mutants! {
 
     /// An insert looks at the keys, is interrupted, and stores without looking again.
     InsertLooksThenStores, "U-5", "race::a_key_has_one_winner";
+    /// An insert that finds a key lapsed is interrupted, and takes it without looking again.
+    LapsedKeyIsLookedAtOnce, "U-5", "race::a_lapsed_key_has_one_winner";
     /// An insert looks for the ids, is interrupted, and stores without looking again.
     InsertLooksForIdsOnce, "I-2", "race::an_id_is_stored_once";
     /// An insert locks the keys in the order of its batch.
@@ -156,6 +162,8 @@ mutants! {
     KeysFoldCase, "U-2", "keys::a_held_key_keeps_others_out";
     /// Error texts end after 255 bytes.
     FailureTextIsCut, "F-4", "data::error_texts_are_exact";
+    /// A job that crashed can be read no more.
+    GetFailsAfterCrash, "G-1", "model::random_calls_are_answered_alike";
     /// Records come in the order of the table.
     GetAnswersInItsOrder, "G-1", "data::get_answers_in_order";
 
@@ -262,11 +270,15 @@ mutants! {
     RenewAddsToTheEnd, "R-1", "lease::renewing_sets_the_end";
     /// A renew never makes a lease end earlier.
     RenewNeverShortens, "R-1", "lease::renewing_sets_the_end";
+    /// A renew has room for 999 leases, and loses what follows.
+    RenewEndsAt999, "R-1", "data::large_batches_are_answered";
     /// Renewals are answered in the order of the table.
     RenewAnswersInItsOrder, "R-1", "lease::a_batch_is_answered_in_order";
     /// A claim that is over may renew a newer one's lease.
     RenewIgnoresGeneration, "R-2", "lease::a_lost_lease_is_left_alone";
 
+    /// A renew looks at the lease, is interrupted, and believes that it is held still.
+    RenewLooksThenHolds, "R-2", "race::a_lease_is_held_or_taken_back";
     /// A recover reads the lost jobs, is interrupted, and updates them without looking again.
     RecoverSelectsThenUpdates, "V-2", "race::a_job_is_recovered_once";
     /// A recover takes a job back only after the end of its lease, not at it.
@@ -342,6 +354,8 @@ mutants! {
 
     /// A job goes when it is just as old as allowed.
     PruneIsInclusive, "P-1", "prune::age_is_exclusive";
+    /// A prune reads what is over, is interrupted, and deletes it without looking again.
+    PruneSelectsThenDeletes, "P-1", "race::a_requeued_job_is_not_pruned";
     /// Nothing is ever deleted.
     PruneRemovesNothing, "P-1", "prune::age_is_exclusive";
     /// The latest jobs are counted over all states.
@@ -407,6 +421,8 @@ mutants! {
     ResumeNeedsAPause, "O-6", "control::a_queue_without_jobs_can_be_paused";
     /// A running job can be deleted.
     DeleteTakesRunning, "O-4", "control::deletes_what_does_not_run";
+    /// A delete looks at the state, is interrupted, and deletes the job without looking again.
+    DeleteLooksThenDeletes, "O-4", "race::a_claimed_job_is_not_deleted";
     /// A deleted job's key stays.
     DeleteKeepsKeys, "O-4", "control::a_deleted_job_lets_go_of_its_key";
     /// A deleted job takes a key along that is held for a time after its end.

@@ -106,6 +106,9 @@ impl ControlStore for PlantedStore {
         if self.mutant == Mutant::ClosedStoreHangs && self.closed.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
+        if self.mutant == Mutant::DeleteLooksThenDeletes {
+            return self.look_then_delete(ids).await;
+        }
         let mut table = self.open(StoreOperation::Delete)?;
         Ok(ids.iter().map(|id| table.delete(*id)).collect())
     }
@@ -178,7 +181,7 @@ impl Table {
         RequeueStatus::Requeued(job.queue.clone())
     }
 
-    fn delete(&mut self, id: JobId) -> DeleteStatus {
+    pub(super) fn delete(&mut self, id: JobId) -> DeleteStatus {
         match self.jobs.get(&id).map(|job| job.state) {
             None => DeleteStatus::Unknown,
             Some(JobState::Running) if !self.is(Mutant::DeleteTakesRunning) => DeleteStatus::Running,

@@ -38,19 +38,26 @@ pub(super) type Fault = (JobId, String);
 #[derive(Debug)]
 struct Claim {
     of: ClaimId,
-    /// Until when it is held for sure, and from which moment on that is known.
-    until: Timestamp,
-    since: u64,
+    /// From which moment on it was known to be held until when. No later call makes a lease end earlier.
+    held: Vec<(u64, Timestamp)>,
     /// The outcome that was applied.
     settled: Option<Outcome>,
     /// An answer said that the claim is over.
     is_refused: bool,
 }
 
+impl Claim {
+    /// Whether it was held for sure when a recover was made.
+    fn is_held(&self, recovery: Recovery) -> bool {
+        self.held.iter().any(|(since, until)| *since < recovery.sent && *until > recovery.now)
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Recovery {
     now: Timestamp,
     sent: u64,
+    answered: u64,
 }
 
 impl Account {
@@ -95,7 +102,8 @@ impl Account {
                 self.faults.push((id, format!("was handed to two claims as generation {generation}")));
             }
             None => {
-                let claim = Claim { of, until, since, settled: None, is_refused: false };
+                let held = vec![(since, until)];
+                let claim = Claim { of, held, settled: None, is_refused: false };
                 claims.insert(lease.generation, claim);
             }
         }
@@ -106,7 +114,7 @@ impl Account {
         let since = self.moment();
         let claim = self.claim(lease);
         match until {
-            Some(until) => (claim.until, claim.since) = (until, since),
+            Some(until) => claim.held.push((since, until)),
             None => claim.is_refused = true,
         }
     }
@@ -134,9 +142,10 @@ impl Account {
 
     /// A recover that was sent at that moment was answered with these jobs.
     pub(super) fn recover(&mut self, now: Timestamp, sent: u64, ids: impl IntoIterator<Item = JobId>) {
+        let answered = self.moment();
         for id in ids {
             self.met.recoveries += 1;
-            self.recoveries.entry(id).or_default().push(Recovery { now, sent });
+            self.recoveries.entry(id).or_default().push(Recovery { now, sent, answered });
         }
     }
 
@@ -159,6 +168,7 @@ impl Account {
         for (id, claims) in &self.claims {
             let recoveries = self.recoveries.get(id).map_or(&[][..], Vec::as_slice);
             faults.extend(unexplained(claims, recoveries).into_iter().map(|fault| (*id, fault)));
+            faults.extend(records.get(id).and_then(|record| miscounted(claims, record)).map(|it| (*id, it)));
         }
         faults
     }
@@ -194,13 +204,156 @@ fn unexplained(claims: &BTreeMap<u64, Claim>, recoveries: &[Recovery]) -> Vec<St
         faults.push(format!(
             "had {open} claims that ended without an outcome, and was taken back {back} times"
         ));
-    }
-    for Recovery { now, sent } in recoveries {
-        let is_held = |claim: &&Claim| claim.since < *sent && claim.until > *now;
-        if open.iter().all(is_held) {
-            faults
-                .push(format!("was taken back at {}, when every claim of it was held", operations::at(*now)));
-        }
+    } else if !can_have_ended(&open, recoveries) {
+        let times: Vec<_> = recoveries.iter().map(|recovery| operations::at(recovery.now)).collect();
+        faults.push(format!("was taken back while it was held, by a recover of {}", times.join(" or ")));
     }
     faults
+}
+
+/// Whether a record has counted what was answered: each claim and each retry.
+fn miscounted(claims: &BTreeMap<u64, Claim>, record: &JobRecord) -> Option<String> {
+    let latest = claims.keys().next_back().copied().unwrap_or_default();
+    let is_retry = |claim: &&Claim| matches!(claim.settled, Some(Outcome::Retry { .. }));
+    let retries = claims.values().filter(is_retry).count();
+    let (generation, attempts) = (record.generation, record.attempts);
+    (generation != latest || usize::from(attempts) != retries).then(|| {
+        format!(
+            "ends with generation {generation} and {attempts} attempts used up, after claims up to generation \
+             {latest} and {retries} retries"
+        )
+    })
+}
+
+/// Whether the recoveries can have ended the open claims in turn, each one that was not held for sure. Of two
+/// recoveries that were made at once either may have been the first.
+fn can_have_ended(open: &[&Claim], recoveries: &[Recovery]) -> bool {
+    let Some((claim, later)) = open.split_first() else { return true };
+    (0..recoveries.len()).any(|index| {
+        let mut others = recoveries.to_vec();
+        let first = others.remove(index);
+        let may_be_first = others.iter().all(|other| other.answered > first.sent);
+        may_be_first && !claim.is_held(first) && can_have_ended(later, &others)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use backgroundjobs_core::{Failure, FailureKind, Kind, NewJob, Payload, QueueName};
+
+    use super::*;
+
+    const ID: JobId = JobId::from_uuid(uuid::Uuid::from_u128(7));
+
+    fn lease(generation: u64) -> LeaseKey {
+        LeaseKey { id: ID, generation }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    /// Offered, and handed out as generation 1 until the given second.
+    fn handed(until: i64) -> Account {
+        let mut account = Account::default();
+        account.offer([ID]);
+        hand(&mut account, 1, until);
+        account
+    }
+
+    fn hand(account: &mut Account, generation: u64, until: i64) {
+        let claim = ClaimId::from_uuid(uuid::Uuid::from_u128(generation.into()));
+        account.hand(0, claim, lease(generation), at(until));
+    }
+
+    fn take_back(account: &mut Account, second: i64) {
+        let sent = account.moment();
+        account.recover(at(second), sent, [ID]);
+    }
+
+    fn retry() -> Outcome {
+        Outcome::Retry { delay: Duration::ZERO, failure: Failure::new(FailureKind::Error, "no") }
+    }
+
+    /// What cannot be explained, given the counters that the record ends with.
+    fn faults(account: &Account, generation: u64, attempts: u16) -> Vec<String> {
+        let kind = Kind::new("task").expect("a kind");
+        let job = NewJob::new(ID, kind, QueueName::new("work").expect("a queue"), Payload::from_store("{}"));
+        let mut record = JobRecord::inserted(job, at(0));
+        (record.state, record.generation, record.attempts) = (JobState::Succeeded, generation, attempts);
+        account.faults(&BTreeMap::from([(ID, record)])).into_iter().map(|(_, fault)| fault).collect()
+    }
+
+    #[test]
+    fn runs_that_follow_from_retries_and_lost_leases_are_explained() {
+        let mut account = handed(30);
+        account.settle(lease(1), &retry(), true);
+        account.settle(lease(1), &retry(), true);
+        hand(&mut account, 2, 60);
+        account.renew(lease(2), Some(at(80)));
+        take_back(&mut account, 80);
+        hand(&mut account, 3, 120);
+        account.settle(lease(1), &retry(), false);
+        account.settle(lease(2), &Outcome::Complete, false);
+        account.settle(lease(3), &Outcome::Complete, true);
+        assert_eq!(faults(&account, 3, 1), Vec::<String>::new());
+    }
+
+    /// The recover came first, and was answered after the claim that it made possible.
+    #[test]
+    fn answers_may_come_in_another_order() {
+        let mut account = handed(30);
+        let sent = account.moment();
+        hand(&mut account, 2, 90);
+        account.recover(at(30), sent, [ID]);
+        account.settle(lease(2), &Outcome::Complete, true);
+        assert_eq!(faults(&account, 2, 0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_lease_taken_back_while_it_is_held_is_not_explained_by_one_that_ran_out_before() {
+        let mut account = handed(30);
+        take_back(&mut account, 30);
+        hand(&mut account, 2, 90);
+        take_back(&mut account, 80);
+        hand(&mut account, 3, 120);
+        account.settle(lease(3), &Outcome::Complete, true);
+        let expected = "was taken back while it was held, by a recover of 1970-01-01T00:00:30Z or \
+                        1970-01-01T00:01:20Z";
+        assert_eq!(faults(&account, 3, 0), [expected]);
+    }
+
+    #[test]
+    fn a_run_beside_another_a_run_after_the_end_and_a_late_outcome_are_not_explained() {
+        let mut twice = handed(30);
+        hand(&mut twice, 2, 30);
+        twice.settle(lease(2), &Outcome::Complete, true);
+        let expected = "had 1 claims that ended without an outcome, and was taken back 0 times";
+        assert_eq!(faults(&twice, 2, 0), [expected]);
+
+        let mut again = handed(30);
+        again.settle(lease(1), &Outcome::Complete, true);
+        hand(&mut again, 2, 60);
+        again.settle(lease(2), &Outcome::Complete, true);
+        assert_eq!(faults(&again, 2, 0), ["was handed out again after it had succeeded"]);
+
+        let mut late = handed(30);
+        late.renew(lease(1), None);
+        late.settle(lease(1), &Outcome::Complete, true);
+        let expected = "took an outcome of generation 1 after that was said to be lost";
+        assert_eq!(faults(&late, 1, 0)[0], expected);
+    }
+
+    #[test]
+    fn an_attempt_or_a_generation_that_nobody_was_told_of_is_not_explained() {
+        let mut account = handed(30);
+        account.settle(lease(1), &retry(), true);
+        hand(&mut account, 2, 60);
+        account.settle(lease(2), &Outcome::Complete, true);
+        let expected =
+            "ends with generation 3 and 0 attempts used up, after claims up to generation 2 and 1 retries";
+        assert_eq!(faults(&account, 3, 0), [expected]);
+    }
 }

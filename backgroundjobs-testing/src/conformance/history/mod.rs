@@ -8,7 +8,7 @@ mod party;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use backgroundjobs_core::{
@@ -18,7 +18,7 @@ use fastrand::Rng;
 use parking_lot::Mutex;
 
 use self::account::Account;
-use self::party::Party;
+use self::party::{Party, Production};
 use super::Capability;
 use super::context::{Context, KIND, LEASE, QUEUE, With, answer, at, broken, holds, lease_of, unique};
 use super::operations;
@@ -80,7 +80,7 @@ async fn play(
     account: &Arc<Mutex<Account>>,
     clock: &Clock,
 ) {
-    let producing = Arc::new(AtomicUsize::new(PRODUCERS));
+    let production = Arc::new(Production::of(PRODUCERS));
     let jobs = |producer: usize| -> Vec<Vec<NewJob>> {
         let batch = |batch: usize| {
             let job = |job: usize| {
@@ -103,13 +103,12 @@ async fn play(
             true => (jobs(number), Vec::new()),
             false => (Vec::new(), claims()),
         };
-        let producing = producing.clone();
+        let production = production.clone();
         async move {
             if number < PRODUCERS {
-                party.produce(batches).await;
-                producing.fetch_sub(1, Ordering::SeqCst);
+                party.produce(batches, &production).await;
             } else {
-                party.work(claims, &producing).await;
+                party.work(claims, &production).await;
             }
         }
     })

@@ -12,11 +12,39 @@ use backgroundjobs_core::{
 };
 use fastrand::Rng;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::super::context::{LEASE, answer, error, lease_of, secs};
 use super::Clock;
 use super::account::Account;
 use crate::step_aside::step_aside;
+
+/// What producers still do, for workers that find nothing to do: on a store whose inserts take long, who asked again
+/// and again would be done before there is a job.
+pub(super) struct Production {
+    producers: AtomicUsize,
+    changed: Notify,
+}
+
+impl Production {
+    pub(super) fn of(producers: usize) -> Self {
+        Self { producers: AtomicUsize::new(producers), changed: Notify::new() }
+    }
+
+    fn is_over(&self) -> bool {
+        self.producers.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// One producer's part. It is over when this is dropped, in a panic too.
+struct Part<'a>(&'a Production);
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.0.producers.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
+}
 
 /// A producer or a worker.
 pub(super) struct Party {
@@ -61,7 +89,8 @@ impl Party {
     }
 
     /// Inserts the batches, each until it is told so.
-    pub(super) async fn produce(mut self, batches: Vec<Vec<NewJob>>) {
+    pub(super) async fn produce(mut self, batches: Vec<Vec<NewJob>>, production: &Production) {
+        let part = Part(production);
         let store = self.store.clone();
         for jobs in batches {
             let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
@@ -75,14 +104,16 @@ impl Party {
                 self.account.lock().meet(|met| met.inserts_lost += 1);
             }
             self.account.lock().acknowledge(ids);
+            part.0.changed.notify_waiters();
         }
     }
 
     /// Claims and runs jobs until nobody makes any more and none is due, or there are no more claims.
-    pub(super) async fn work(mut self, claims: Vec<ClaimJobs>, producing: &AtomicUsize) {
+    pub(super) async fn work(mut self, claims: Vec<ClaimJobs>, production: &Production) {
         let store = self.store.clone();
         for claim in claims {
-            let last = producing.load(Ordering::SeqCst) == 0;
+            let changed = production.changed.notified();
+            let last = production.is_over();
             let jobs = self.claim(&store, claim).await;
             for job in &jobs {
                 self.run(&store, job).await;
@@ -93,8 +124,10 @@ impl Party {
                 let (reply, _) = self.call("recover", store.recover(&request)).await;
                 self.account.lock().recover(request.now, sent, reply.jobs.iter().map(|job| job.id));
             }
-            if last && jobs.is_empty() {
-                return;
+            match (jobs.is_empty(), last) {
+                (true, true) => return,
+                (true, false) => changed.await,
+                (false, _) => {}
             }
         }
     }

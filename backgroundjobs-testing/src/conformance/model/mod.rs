@@ -6,6 +6,8 @@
 mod play;
 mod step;
 
+use std::time::Duration;
+
 use self::play::{Able, Difference, play};
 use self::step::{Step, steps};
 use super::context::{Context, broken};
@@ -22,6 +24,7 @@ const TRIES: usize = 300;
 pub(super) async fn random_calls_are_answered_alike(cx: &Context) {
     let able = Able::of(cx).await;
     for seed in Seeds::from(0..HISTORIES).or_of_environment().range() {
+        cx.operations().drawn_from(seed);
         let steps = steps(seed, STEPS);
         if let Some(difference) = play(cx, able, &steps).await {
             let length = difference.step + 1;
@@ -40,10 +43,16 @@ async fn shorten(cx: &Context, able: Able, mut steps: Vec<Step>) -> Vec<Step> {
         let mut start = 0;
         while start < steps.len() && tries < TRIES {
             let end = (start + chunk).min(steps.len());
-            let shorter = [&steps[..start], &steps[end..]].concat();
-            tries += 1;
-            match play(cx, able, &shorter).await {
-                Some(Difference { step, .. }) => steps = shorter[..=step].to_vec(),
+            let mut found = None;
+            for shorter in without(&steps, start, end) {
+                tries += 1;
+                if let Some(Difference { step, .. }) = play(cx, able, &shorter).await {
+                    found = Some(shorter[..=step].to_vec());
+                    break;
+                }
+            }
+            match found {
+                Some(shorter) => steps = shorter,
                 None => start = end,
             }
         }
@@ -71,9 +80,18 @@ async fn shorten(cx: &Context, able: Able, mut steps: Vec<Step>) -> Vec<Step> {
     steps
 }
 
+/// The steps without some of them: without the time before those, too, and with it, if that is what counts.
+fn without(steps: &[Step], start: usize, end: usize) -> [Vec<Step>; 2] {
+    let shorter = [&steps[..start], &steps[end..]].concat();
+    let mut in_time = shorter.clone();
+    if let Some(next) = in_time.get_mut(start) {
+        next.pass += steps[start..end].iter().map(|step| step.pass).sum::<Duration>();
+    }
+    [shorter, in_time]
+}
+
 /// Plays the history once more, to show its calls, and fails.
 async fn tell(cx: &Context, able: Able, seed: u64, length: usize, steps: &[Step]) -> ! {
-    cx.operations().drawn_from(seed);
     let Some(Difference { step, text }) = play(cx, able, steps).await else {
         broken(format_args!(
             "clause F-1: of {length} calls made up by seed {seed} the same are answered in two ways: expected one \

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use backgroundjobs_core::{
     CancelJobs, ClaimId, ClaimJobs, ClaimedJobs, CountJobs, ErrorText, FailureKind, InsertJobs, JobFilter,
     JobId, JobRecord, JobStore, LeaseKey, ListJobs, NewJob, Outcome, Payload, PruneJobs, QueueDemand,
-    QueueName, RecoverJobs, RecoveredJobs, RenewLeases, SettleJobs, Settlement, StoreError, StoreErrorKind,
-    Timestamp, WorkerId,
+    QueueName, RecoverJobs, RecoveredJobs, RenewLeases, SettleJobs, Settlement, StoreError, Timestamp,
+    WorkerId,
 };
 use backgroundjobs_memory::MemoryStore;
 
-use super::super::context::{Context, answer, at, id_of, kind, lease_of, queue, shown};
+use super::super::context::{Context, answer, at, id_of, kind, lease_of, queue, shown, told};
 use super::super::operations::{self, Watched};
 use super::super::{Capability, FreshStore};
 use super::step::{Call, Demand, Holder, JOBS, NAMES, Offer, Step, Target};
@@ -181,20 +181,26 @@ impl<'a> Play<'a> {
                 same(seen, expected)
             }
             Call::Reopen => {
-                if self.can_reopen {
-                    self.reopen().await;
+                if !self.can_reopen {
+                    return None;
                 }
-                None
+                self.reopen().await.err().map(|error| format!("expected it to open again, saw {error}"))
             }
         }
     }
 
-    async fn reopen(&mut self) {
-        answer("close", self.first.watched.close().await);
+    /// Ends what a program has of the store, all of its handles, and opens it again: a store may be one process's at
+    /// a time.
+    async fn reopen(&mut self) -> Result<(), StoreError> {
+        if let Some(second) = self.second.take() {
+            second.watched.close().await?;
+        }
+        self.first.watched.close().await?;
         let store = self.cx.under_test().reopen(self.fresh).await.expect("asked only where it lasts");
         let watched = Watched::new(store.clone(), "", self.cx.operations().clone());
-        answer("prepare", watched.prepare().await);
+        watched.prepare().await?;
         self.first = Handle { watched, store };
+        Ok(())
     }
 
     /// The claim of this number, as it was if it was made before.
@@ -238,23 +244,24 @@ impl<'a> Play<'a> {
     async fn view(&self, step: &Step) -> Option<String> {
         let store = &self.handle(step).store;
         let all: Vec<_> = (0..JOBS).map(job_id).collect();
-        let (mut seen, mut expected) =
-            (answer("get", store.get(&all).await), answer("get", self.model.get(&all).await));
-        seen.iter_mut().chain(&mut expected).flatten().for_each(unworded);
-        let mut records = all.iter().zip(seen.iter().zip(&expected));
-        if let Some((id, (seen, expected))) = records.find(|(_, (seen, expected))| seen != expected) {
-            return Some(told(&format!("the record of job {}", operations::id(*id)), seen, expected));
+        let (mut seen, mut expected) = (store.get(&all).await, self.model.get(&all).await);
+        seen.iter_mut().chain(&mut expected).flatten().flatten().for_each(unworded);
+        let records = different(&seen, &expected, |seen, expected| {
+            let mut records = all.iter().zip(seen.iter().zip(expected));
+            let (id, (seen, expected)) = records.find(|(_, (seen, expected))| seen != expected)?;
+            Some(format!("the record of job {}: {}", operations::id(*id), told(seen, expected)))
+        });
+        if records.is_some() {
+            return records;
         }
         let (inspect, model) = (store.inspect()?, self.model.inspect().expect("the model has it"));
         let count = CountJobs::new(self.now, JobFilter::all());
         let (seen, expected) = (inspect.count(&count).await, model.count(&count).await);
         let counts = same(seen, expected).map(|text| format!("the count of all jobs: {text}"));
         let list = ListJobs::new(self.now, JobFilter::all(), None, 999);
-        let listed = (answer("list", inspect.list(&list).await), answer("list", model.list(&list).await));
-        let (mut seen, mut expected) = (listed.0.jobs, listed.1.jobs);
-        seen.sort_by_key(|job| job.id);
-        expected.sort_by_key(|job| job.id);
-        let jobs = (seen != expected).then(|| told("the list of all jobs", &seen, &expected));
+        let (seen, expected) = (inspect.list(&list).await, model.list(&list).await);
+        let jobs = same(seen.map(|page| page.jobs), expected.map(|page| page.jobs));
+        let jobs = jobs.map(|text| format!("the list of all jobs: {text}"));
         let (seen, expected) = (inspect.queues(self.now).await, model.queues(self.now).await);
         let queues = same(seen, expected).map(|text| format!("the queues: {text}"));
         counts.or(jobs).or(queues)
@@ -278,8 +285,10 @@ fn job(offer: &Offer) -> NewJob {
     job
 }
 
+/// In one order. When a job that is over may start again says nothing.
 fn in_order(mut reply: RecoveredJobs) -> RecoveredJobs {
     reply.jobs.sort_by_key(|job| job.id);
+    reply.jobs.iter_mut().filter(|job| job.state.is_final()).for_each(|job| job.run_at = Timestamp::MAX);
     reply
 }
 
@@ -289,28 +298,12 @@ fn unworded(record: &mut JobRecord) {
     crashes.for_each(|failure| failure.failure.text = ErrorText::new(""));
 }
 
-/// What differs, line by line where both have the same lines.
-fn told(what: &str, seen: &impl Debug, expected: &impl Debug) -> String {
-    let lines = |value: &dyn Debug| -> Vec<String> {
-        format!("{value:#?}").lines().map(|line| line.trim().trim_end_matches(',').to_owned()).collect()
-    };
-    let (saw, wanted) = (lines(seen), lines(expected));
-    if saw.len() != wanted.len() {
-        return format!("{what}: expected {}, saw {}", shown(expected), shown(seen));
-    }
-    let pairs = saw.into_iter().zip(wanted).filter(|(saw, wanted)| saw != wanted);
-    let different: Vec<_> = pairs.map(|(saw, wanted)| format!("expected {wanted}, saw {saw}")).collect();
-    format!("{what}: {}", different.join("; "))
-}
-
 /// How two answers differ; of errors the kind counts.
 fn same<T: PartialEq + Debug>(
     seen: Result<T, StoreError>,
     expected: Result<T, StoreError>,
 ) -> Option<String> {
-    different(&seen, &expected, |seen, expected| {
-        (seen != expected).then(|| told("the answer", seen, expected))
-    })
+    different(&seen, &expected, |seen, expected| (seen != expected).then(|| told(seen, expected)))
 }
 
 fn different<T: Debug>(
@@ -318,11 +311,13 @@ fn different<T: Debug>(
     expected: &Result<T, StoreError>,
     compare: impl FnOnce(&T, &T) -> Option<String>,
 ) -> Option<String> {
-    let kind = |error: &StoreError| -> StoreErrorKind { error.kind() };
+    let refused = |error: &StoreError| format!("to be refused as {:?}", error.kind());
     match (seen, expected) {
         (Ok(seen), Ok(expected)) => compare(seen, expected),
-        (Err(seen), Err(expected)) if kind(seen) == kind(expected) => None,
-        _ => Some(told("the answer", seen, expected)),
+        (Ok(seen), Err(expected)) => Some(format!("expected {}, saw {}", refused(expected), shown(seen))),
+        (Err(seen), Ok(_)) => Some(format!("expected an answer, saw {seen}")),
+        (Err(seen), Err(expected)) if seen.kind() == expected.kind() => None,
+        (Err(seen), Err(expected)) => Some(format!("expected {}, saw {seen}", refused(expected))),
     }
 }
 
@@ -331,7 +326,7 @@ fn different<T: Debug>(
 fn differing_claims(claim: &ClaimJobs, seen: &ClaimedJobs, expected: &ClaimedJobs) -> Option<String> {
     let heads = |reply: &ClaimedJobs| (reply.store_now, reply.next_expiry, reply.queues.len());
     if heads(seen) != heads(expected) {
-        return Some(told("the answer", seen, expected));
+        return Some(told(seen, expected));
     }
     let queues = seen.queues.iter().zip(&expected.queues).zip(&claim.queues);
     for ((seen, expected), asked) in queues {
@@ -340,7 +335,7 @@ fn differing_claims(claim: &ClaimJobs, seen: &ClaimedJobs, expected: &ClaimedJob
         let more = seen.more == expected.more || (seen.more && may_say_more);
         let next = seen.more || expected.more || seen.next_due == expected.next_due;
         if !(jobs && more && next && seen.paused == expected.paused) {
-            return Some(told(&format!("the answer for queue {}", asked.queue), seen, expected));
+            return Some(format!("for queue {}: {}", asked.queue, told(seen, expected)));
         }
     }
     None

@@ -17,7 +17,7 @@ use backgroundjobs_core::JobId;
 use parking_lot::Mutex;
 
 pub(super) use watched::Watched;
-pub(super) use words::{at, id};
+pub(super) use words::{at, id, reworded};
 
 use crate::explore::SEEDS;
 
@@ -53,6 +53,7 @@ struct Call {
 enum Answered {
     Not,
     Dropped,
+    ByPanic,
     With(String),
 }
 
@@ -135,7 +136,8 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.operations.answer(self.number, Answered::Dropped);
+        let answered = if std::thread::panicking() { Answered::ByPanic } else { Answered::Dropped };
+        self.operations.answer(self.number, answered);
     }
 }
 
@@ -150,7 +152,7 @@ impl Calls {
     fn is_about(&self, call: &Call) -> bool {
         let answered = match &call.answered {
             Answered::With(text) => text.as_str(),
-            Answered::Not | Answered::Dropped => "",
+            Answered::Not | Answered::Dropped | Answered::ByPanic => "",
         };
         let words = |text: &str| -> bool {
             text.split(['[', ']', ' ', ',']).any(|word| self.about.iter().any(|about| about == word))
@@ -174,6 +176,7 @@ impl fmt::Display for Operations {
             write!(f, "\n{number:>4}. {asked}")?;
             match answered {
                 Answered::Not => f.write_str(" -> no answer yet")?,
+                Answered::ByPanic => f.write_str(" -> a panic")?,
                 Answered::Dropped => f.write_str(" -> dropped by the check before it was answered")?,
                 Answered::With(text) if text.is_empty() => {}
                 Answered::With(text) => write!(f, " -> {text}")?,

@@ -39,6 +39,23 @@ pub(in crate::conformance) fn id(id: JobId) -> String {
     short(id.as_uuid())
 }
 
+/// A text with each id and instant in it written as [`id`] and [`at`] do.
+pub(in crate::conformance) fn reworded(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.');
+    let word = |word: &str| match (word.parse(), word.parse()) {
+        (Ok(uuid), _) => short(uuid),
+        (_, Ok(instant)) => at(instant),
+        _ => word.to_owned(),
+    };
+    let mut reworded = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !is_part(c)) {
+        let end = piece.trim_end_matches(|c| !is_part(c)).len();
+        reworded += &word(&piece[..end]);
+        reworded += &piece[end..];
+    }
+    reworded
+}
+
 fn short(uuid: Uuid) -> String {
     context::number_of(uuid).map_or_else(|| uuid.to_string(), |number| format!("#{number}"))
 }
