@@ -105,8 +105,9 @@ async fn insert(db: &mut SqliteConnection, first: usize, end: usize) -> sqlx::Re
 /// Claims up to a batch, and runs it.
 async fn claim(db: &mut SqliteConnection, marks: &Marks) -> Result<Vec<[u8; 16]>, String> {
     let claim = sqlx::query(CLAIM).bind(NOW).bind(SELF).bind(NOW + 30_000_000).bind(BATCH as i64);
-    let packed = db.fetch_one(claim).await.map_err(text)?;
-    let packed: Option<&str> = packed.try_get(0).map_err(text)?;
+    // All, though there is one row: what comes after it would not be run.
+    let rows = db.fetch_all(claim).await.map_err(text)?;
+    let packed: Option<&str> = rows[0].try_get(0).map_err(text)?;
     let mut ids = Vec::with_capacity(BATCH);
     for job in packed.unwrap_or_default().lines() {
         let (id, args) = job.split_at(32);
