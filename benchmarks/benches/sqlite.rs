@@ -31,7 +31,8 @@ fn measure(settings: &Settings) -> Result<(), String> {
         for size in &settings.sizes {
             for row in &rows {
                 let jobs = if *row == SqliteRow::OneTask { size.div_ceil(SLOW_SHARE) } else { *size };
-                let took = run(*row, jobs).map_err(|error| format!("{}, {jobs} jobs: {error}", row.name()))?;
+                let took =
+                    run(*row, jobs).map_err(|error| format!("{}, {jobs} jobs: {error}", row.name()))?;
                 if round > 0 {
                     readings.push((*row, jobs, jobs as f64 / took.as_secs_f64()));
                 }

@@ -44,7 +44,11 @@ pub enum How {
 ///
 /// # Errors
 /// The first call that failed, or what is wrong with what became of the jobs.
-pub async fn end_to_end<S: JobStore + 'static>(store: S, jobs: usize, shape: Shape) -> Result<Duration, String> {
+pub async fn end_to_end<S: JobStore + 'static>(
+    store: S,
+    jobs: usize,
+    shape: Shape,
+) -> Result<Duration, String> {
     let scene = Scene::new(store, jobs, shape)?;
     scene.running.start().await.map_err(text)?;
     let begun = Instant::now();
@@ -79,7 +83,11 @@ pub async fn one_after_the_other<S: JobStore + 'static>(
 ///
 /// # Errors
 /// The first call that failed, or what is wrong with what became of the jobs.
-pub async fn enqueue_alone<S: JobStore + 'static>(store: S, jobs: usize, shape: Shape) -> Result<Duration, String> {
+pub async fn enqueue_alone<S: JobStore + 'static>(
+    store: S,
+    jobs: usize,
+    shape: Shape,
+) -> Result<Duration, String> {
     let scene = Scene::new(store, jobs, shape)?;
     scene.store.prepare().await.map_err(text)?;
     let begun = Instant::now();

@@ -29,7 +29,8 @@ struct Row {
 macro_rules! ours {
     ($slots:literal, $how:ident, $keeps_all:literal) => {
         |jobs| {
-            let shape = Shape { slots: $slots, how: How::$how, tasks: 2, keeps_all: $keeps_all, by_stats: false };
+            let shape =
+                Shape { slots: $slots, how: How::$how, tasks: 2, keeps_all: $keeps_all, by_stats: false };
             Box::pin(ours::end_to_end(MemoryStore::new(), jobs, shape))
         }
     };

@@ -23,7 +23,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<f64, String> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [row, jobs, file] = words.as_slice() else { return Err("usage: sqlite_once ROW JOBS FILE".to_owned()) };
+    let [row, jobs, file] = words.as_slice() else {
+        return Err("usage: sqlite_once ROW JOBS FILE".to_owned());
+    };
     let Some(row) = SqliteRow::ALL.into_iter().find(|one| one.word() == row) else {
         let rows = SqliteRow::ALL.map(SqliteRow::word).join(", ");
         return Err(format!("there is no row {row:?}; there are {rows}"));

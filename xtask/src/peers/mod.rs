@@ -112,7 +112,8 @@ fn measure(programs: &Programs, row: &Row, files: &Files) -> Result<Reading, Str
     if !output.status.success() {
         return Err(format!("it ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
     }
-    let seconds: f64 = said.trim().parse().map_err(|_| format!("it says {said:?}, and not how long it took"))?;
+    let seconds: f64 =
+        said.trim().parse().map_err(|_| format!("it says {said:?}, and not how long it took"))?;
     if seconds <= 0.0 {
         return Err(format!("it says that it took {seconds} s"));
     }

@@ -45,7 +45,8 @@ impl Readings {
     }
 
     pub(super) fn report(&self, rows: &[Row], rounds: usize) -> String {
-        let mut text = format!("min / median / max of {rounds} interleaved runs; a ratio is of the same round\n");
+        let mut text =
+            format!("min / median / max of {rounds} interleaved runs; a ratio is of the same round\n");
         let mut reference = "";
         for row in rows {
             if row.reference != reference {
@@ -92,15 +93,22 @@ mod tests {
 
     #[test]
     fn a_ratio_is_of_the_same_round() {
-        let (ideal, ours) = (Row::new("ideal", "a", "x", 100, "ideal"), Row::new("ours", "b", "x", 50, "ideal"));
+        let (ideal, ours) =
+            (Row::new("ideal", "a", "x", 100, "ideal"), Row::new("ours", "b", "x", 50, "ideal"));
         let mut readings = Readings::default();
         for (of_ideal, of_ours) in [(1.0, 1.0), (2.0, 1.0), (4.0, 8.0)] {
             readings.add(&ideal, Reading { seconds: of_ideal, processor_seconds: 0.001 });
             readings.add(&ours, Reading { seconds: of_ours, processor_seconds: 0.002 });
         }
         let report = readings.report(&[ideal, ours], 3);
-        assert!(report.contains("| ideal | 100 | 25 / 50 / 100 | 1.00 / 1.00 / 1.00 | 10.0 / 10.0 / 10.0 |"), "{report}");
-        assert!(report.contains("| ours | 50 | 6 / 50 / 50 | 0.25 / 0.50 / 1.00 | 40.0 / 40.0 / 40.0 |"), "{report}");
+        assert!(
+            report.contains("| ideal | 100 | 25 / 50 / 100 | 1.00 / 1.00 / 1.00 | 10.0 / 10.0 / 10.0 |"),
+            "{report}"
+        );
+        assert!(
+            report.contains("| ours | 50 | 6 / 50 / 50 | 0.25 / 0.50 / 1.00 | 40.0 / 40.0 / 40.0 |"),
+            "{report}"
+        );
     }
 
     #[test]

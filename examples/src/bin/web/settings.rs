@@ -17,11 +17,13 @@ pub(crate) enum Store {
     Sqlite(PathBuf),
 }
 
-const USAGE: &str = "usage: web [--listen ADDRESS:PORT] [--store memory|sqlite] [--file PATH] [--work MILLISECONDS]";
+const USAGE: &str =
+    "usage: web [--listen ADDRESS:PORT] [--store memory|sqlite] [--file PATH] [--work MILLISECONDS]";
 
 impl Settings {
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut listen, mut store, mut work) = ("127.0.0.1:3000".to_owned(), "memory".to_owned(), "0".to_owned());
+        let (mut listen, mut store, mut work) =
+            ("127.0.0.1:3000".to_owned(), "memory".to_owned(), "0".to_owned());
         let mut file = None;
         let mut words = words;
         while let Some(word) = words.next() {
@@ -42,7 +44,8 @@ impl Settings {
         };
         let listen =
             listen.parse().map_err(|error| format!("{listen:?} is no address with a port: {error}"))?;
-        let millis = work.parse().map_err(|error| format!("{work:?} is no number of milliseconds: {error}"))?;
+        let millis =
+            work.parse().map_err(|error| format!("{work:?} is no number of milliseconds: {error}"))?;
         Ok(Self { listen, store, work: Duration::from_millis(millis) })
     }
 }

@@ -33,7 +33,8 @@ impl Users {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
         let pool = sqlx::SqlitePool::connect_with(options).await?;
-        let table = "CREATE TABLE IF NOT EXISTS users (job TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL) STRICT";
+        let table =
+            "CREATE TABLE IF NOT EXISTS users (job TEXT PRIMARY KEY NOT NULL, name TEXT NOT NULL) STRICT";
         sqlx::query(table).execute(&pool).await?;
         Ok(Self::InSqlite(pool))
     }
@@ -44,7 +45,8 @@ impl Users {
             Self::InMemory(users) => _ = users.lock().entry(name).or_default().insert(job),
             #[cfg(feature = "sqlite")]
             Self::InSqlite(pool) => {
-                let add = sqlx::query("INSERT INTO users (job, name) VALUES (?, ?) ON CONFLICT (job) DO NOTHING");
+                let add =
+                    sqlx::query("INSERT INTO users (job, name) VALUES (?, ?) ON CONFLICT (job) DO NOTHING");
                 add.bind(job.to_string()).bind(name).execute(pool).await?;
             }
         }
@@ -60,7 +62,8 @@ impl Users {
             }
             #[cfg(feature = "sqlite")]
             Self::InSqlite(pool) => {
-                let counts = sqlx::query_as::<_, (String, i64)>("SELECT name, count(*) FROM users GROUP BY name");
+                let counts =
+                    sqlx::query_as::<_, (String, i64)>("SELECT name, count(*) FROM users GROUP BY name");
                 let counts = counts.fetch_all(pool).await?;
                 Ok(counts.into_iter().map(|(name, count)| (name, count.unsigned_abs())).collect())
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::Place;
 use super::http::Connection;
@@ -105,7 +105,9 @@ fn expect_each_done(address: SocketAddr, sent: &Sent) -> Result<(), String> {
     for (name, id) in &sent.accepted {
         loop {
             let reply = connection.send("GET", &format!("/jobs/{id}"), None)?;
-            reply.expect(200).map_err(|error| format!("{name} was accepted, and its job is lost: {error}"))?;
+            reply
+                .expect(200)
+                .map_err(|error| format!("{name} was accepted, and its job is lost: {error}"))?;
             match reply.text("state")? {
                 "succeeded" => {
                     claimed_again += usize::from(!reply.body.contains("\"claims\":1,"));
