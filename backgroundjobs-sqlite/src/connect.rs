@@ -7,9 +7,6 @@ use crate::options::{Durability, SqliteOptions};
 
 /// Statements kept prepared by each connection; a store has about 50, and a few shapes of each.
 const PREPARED: usize = 200;
-/// The cache of each connection, in KiB (negative: SQLite's way to say KiB and not pages).
-const CACHE: &str = "-16000";
-
 /// What a connection is opened with.
 pub(crate) struct ConnectTo {
     options: SqliteConnectOptions,
@@ -39,7 +36,6 @@ fn base(options: &SqliteOptions) -> SqliteConnectOptions {
     let connect = options.connect.clone();
     connect
         .statement_cache_capacity(PREPARED)
-        .pragma("cache_size", CACHE)
         .thread_name(|number| format!("backgroundjobs-sqlite-{number}"))
         .disable_statement_logging()
 }

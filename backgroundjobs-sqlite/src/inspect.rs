@@ -142,7 +142,7 @@ impl Engine {
 }
 
 /// Counts the jobs of a state by lane.
-fn count_of(state: JobState) -> String {
+pub(crate) fn count_of(state: JobState) -> String {
     let number = row::state_number(state);
     match state {
         JobState::Waiting => {
@@ -167,6 +167,8 @@ SELECT id, lane, state, run_at, attempts, crashes, max_attempts, flagged, create
     ORDER BY id DESC LIMIT $4;
 SELECT id FROM {p}jobs {after} ORDER BY id DESC LIMIT 1 OFFSET $5 - 1";
 
-const QUEUES: &str = "\
+pub(crate) const QUEUES: &str = "\
 SELECT queue, since FROM {p}paused;
-SELECT DISTINCT lane FROM {p}jobs";
+SELECT l.lane FROM {p}lanes l WHERE EXISTS (SELECT 1 FROM {p}jobs j WHERE j.state = 0 AND j.lane = l.lane)
+UNION SELECT lane FROM {p}jobs WHERE state = 1
+UNION SELECT lane FROM {p}jobs WHERE state > 1";

@@ -14,6 +14,11 @@ use crate::SqliteStore;
 pub const DEFAULT_TABLE_PREFIX: &str = "backgroundjobs_";
 /// How long a call waits for another connection that is writing, unless told otherwise.
 pub const DEFAULT_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most that each connection keeps in memory of the file, in KiB (negative: SQLite's way to say KiB and not pages).
+const CACHE: &str = "-64000";
+/// Pages of log after which they are brought into the file: 32 MB. A job's page is written at each of its steps, and
+/// brought over once for all that came between.
+const CHECKPOINT_PAGES: &str = "8000";
 
 /// Which file a store keeps its jobs in, and how.
 ///
@@ -48,10 +53,12 @@ pub enum Durability {
 }
 
 impl SqliteOptions {
-    /// The file at `path`, which is created if it is not there; its folder is not.
+    /// The file at `path`, which is created if it is not there; its folder is not. Beside it lies its log (`-wal`), which
+    /// grows to about 32 MB before it is brought into the file and used anew.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
         let connect = SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let connect = connect.pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT_PAGES);
         Self::from(connect.busy_timeout(DEFAULT_BUSY_TIMEOUT))
     }
 

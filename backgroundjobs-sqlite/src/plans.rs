@@ -11,7 +11,9 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 
 use crate::db::Db;
 use crate::test_file::{TestFile, at, claim, job, kind};
-use crate::{cancel, claim as claiming, control, failures, insert, keys, prune, recover, renew, settle};
+use crate::{
+    cancel, claim as claiming, control, failures, insert, inspect, keys, prune, recover, renew, settle,
+};
 
 /// Everything that is run for each batch of jobs, and what upkeep and operators run.
 fn statements() -> Vec<(&'static str, String)> {
@@ -96,6 +98,22 @@ async fn expect_bounded(db: &mut Db, name: &str, text: &str) -> usize {
 async fn no_statement_goes_through_a_table_or_sorts_one() {
     let file = TestFile::new();
     expect_bounded_plans(&file).await;
+}
+
+/// Counts go through what they count, but in an index that has all they need.
+#[tokio::test]
+async fn counts_and_queues_read_no_job() {
+    let file = TestFile::new();
+    let mut db = file.engine.writer().await.expect("a connection");
+    let counts = JobState::ALL.into_iter().map(inspect::count_of);
+    for text in counts.chain(inspect::QUEUES.split(';').map(str::to_owned)) {
+        let plan = plan(&mut db, text.trim()).await;
+        let reads_jobs = |step: &&String| {
+            let of_jobs = step.contains("backgroundjobs_jobs") || step.contains(" j ");
+            of_jobs && !step.contains("USING COVERING INDEX")
+        };
+        assert_eq!(plan.iter().find(reads_jobs), None, "{text}\n{plan:#?}");
+    }
 }
 
 /// Most jobs are over, one waits and one runs, or there is next to nothing: what tempts a planner most.

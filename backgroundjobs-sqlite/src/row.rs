@@ -141,3 +141,49 @@ impl<'a> Packed<'a> {
         Failed::corrupt(format!("a row reads {start:?}…, which is not what this program writes"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// They lie in files that are out there.
+    #[test]
+    fn the_numbers_of_states_never_change() {
+        let numbers = JobState::ALL.map(|state| (state.as_str(), state_number(state)));
+        let kept = [("waiting", 0), ("running", 1), ("succeeded", 2), ("failed", 3), ("cancelled", 4)];
+        assert_eq!(numbers, kept);
+        for state_there in JobState::ALL {
+            assert_eq!(state(state_number(state_there)).expect("a state"), state_there);
+        }
+        assert!(state(5).is_err() && state(-1).is_err());
+    }
+
+    #[test]
+    fn how_a_key_is_held_is_read_as_it_was_written() {
+        let times = [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(1_500), Duration::MAX];
+        let holds =
+            times.map(KeyHold::For).into_iter().chain([KeyHold::UntilFinished, KeyHold::UntilStarted]);
+        for held in holds {
+            assert_eq!(hold(&hold_text(held)).expect("readable"), held);
+        }
+        for wrong in ["", "for", "for 1", "for 1.", "for 1.1000000000", "until", "for -1.0"] {
+            assert!(hold(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_was_packed_is_read_by_its_lengths_and_damage_is_told() {
+        let mut packed = Packed::new("7,-1,4,é,,!9,");
+        assert_eq!(packed.number::<u16>().expect("a number"), 7);
+        assert!(packed.number::<u16>().is_err(), "-1 is none");
+        assert_eq!(packed.number::<i64>().expect("a number"), -1);
+        let bytes: usize = packed.number().expect("a length");
+        assert_eq!(packed.text(bytes).expect("a text"), "é,,");
+        assert_eq!(packed.text(1).expect("a text"), "!");
+        assert!(packed.text(9).is_err(), "there is not so much");
+        assert!(!packed.is_over());
+        assert_eq!(packed.number::<u8>().expect("a number"), 9);
+        assert!(packed.is_over() && packed.number::<u8>().is_err());
+        assert!(Packed::new("é").text(1).is_err(), "half a character");
+    }
+}

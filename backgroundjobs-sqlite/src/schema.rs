@@ -11,7 +11,7 @@ pub(crate) const STEPS: [&str; VERSION as usize] = [FIRST];
 
 /// A job is one row of `jobs`, found by its id, or by one of three indexes: what waits, what runs, what is over. A
 /// lane is what waits of one queue, kind and priority; a claim looks at the first entries of its lanes and at nothing
-/// else. Payloads too large for the row, which each change of state writes anew, are rows apart.
+/// else. The other two indexes name the lane at their end, so that jobs are counted in them. Payloads too large for the row, which each change of state writes anew, are rows apart.
 const FIRST: &str = "\
 CREATE TABLE {p}meta (
     name TEXT PRIMARY KEY NOT NULL,
@@ -51,8 +51,8 @@ CREATE TABLE {p}jobs (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX {p}waiting ON {p}jobs (lane, run_at, id) WHERE state = 0;
-CREATE INDEX {p}running ON {p}jobs (lease_until, id) WHERE state = 1;
-CREATE INDEX {p}over ON {p}jobs (state, finished_at, id) WHERE state > 1;
+CREATE INDEX {p}running ON {p}jobs (lease_until, id, lane) WHERE state = 1;
+CREATE INDEX {p}over ON {p}jobs (state, finished_at, id, lane) WHERE state > 1;
 
 CREATE TABLE {p}payloads (
     job BLOB NOT NULL UNIQUE,

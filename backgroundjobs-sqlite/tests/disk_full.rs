@@ -59,7 +59,8 @@ async fn what_was_acknowledged_runs_once_there_is_room_again() {
     let connect = connect.pragma("max_page_count", (pages + 40).to_string());
     let kit = TestKit::new();
     let builder = BackgroundJobs::builder(|options| options.use_sqlite(SqliteOptions::from(connect)));
-    let jobs = kit.start(builder.register_fn(send).retry(RetryPolicy::new().first(Duration::from_secs(1)))).await;
+    let jobs =
+        kit.start(builder.register_fn(send).retry(RetryPolicy::new().first(Duration::from_secs(1)))).await;
     let (mut enqueued, manager) = (Vec::new(), jobs.manager());
     let error = loop {
         match manager.enqueue(Letter { text: "x".repeat(3_000) }).await {

@@ -74,7 +74,7 @@ async fn child() {
             for sender in senders {
                 spawn(sender);
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -109,7 +109,10 @@ fn random() -> u64 {
     RandomState::new().hash_one(0)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one wait of this test: until a process is somewhere in its work")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one wait of this test: until a process is somewhere in its work"
+)]
 fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
@@ -170,7 +173,9 @@ impl Account {
     fn take(&mut self, round: usize, lines: &[String]) {
         for line in lines {
             let mut words = line.split(' ');
-            let (Some(what), Some(Ok(id))) = (words.next(), words.next().map(str::parse::<JobId>)) else { continue };
+            let (Some(what), Some(Ok(id))) = (words.next(), words.next().map(str::parse::<JobId>)) else {
+                continue;
+            };
             match what {
                 "E" => _ = self.enqueued.insert(id),
                 "S" => self.begun.entry(id).or_default().push(round),
@@ -182,10 +187,12 @@ impl Account {
 
     /// Acknowledged jobs that are not there, and acknowledged ends that are not.
     fn lost(&self, records: &BTreeMap<JobId, JobRecord>) -> Vec<String> {
-        let gone = self.enqueued.iter().filter(|id| !records.contains_key(id)).map(|id| format!("{id} is gone"));
-        let open = self.ended.keys().filter(|id| {
-            records.get(id).is_some_and(|record| record.state != JobState::Succeeded)
-        });
+        let gone =
+            self.enqueued.iter().filter(|id| !records.contains_key(id)).map(|id| format!("{id} is gone"));
+        let open = self
+            .ended
+            .keys()
+            .filter(|id| records.get(id).is_some_and(|record| record.state != JobState::Succeeded));
         gone.chain(open.map(|id| format!("{id} has no end"))).collect()
     }
 
@@ -251,7 +258,8 @@ fn expect_right(account: &Account, records: &BTreeMap<JobId, JobRecord>, rounds:
     assert_eq!(account.unexplained(), []);
     let unended: Vec<_> = records.values().filter(|record| record.state != JobState::Succeeded).collect();
     assert!(unended.is_empty(), "{unended:#?}");
-    let is_crash = |record: &&JobRecord| record.failures.iter().any(|one| one.failure.kind == FailureKind::Crash);
+    let is_crash =
+        |record: &&JobRecord| record.failures.iter().any(|one| one.failure.kind == FailureKind::Crash);
     let crashed = records.values().filter(is_crash).count();
     println!(
         "{rounds} rounds: {} jobs acknowledged, {} ends, {crashed} taken back, {} begun twice",

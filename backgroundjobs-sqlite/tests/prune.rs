@@ -1,0 +1,101 @@
+//! Clearing away is done in parts, so that others can write in between.
+
+mod support;
+
+use std::time::Duration;
+
+use backgroundjobs_core::{
+    ClaimId, ClaimJobs, Failure, FailureKind, InsertJobs, JobId, JobStore, Keep, Kind, LeaseKey, NewJob,
+    Outcome, Payload, PruneJobs, QueueDemand, QueueName, Retention, SettleJobs, Settlement, Timestamp,
+    WorkerId,
+};
+use backgroundjobs_sqlite::{Durability, SqliteOptions, SqliteStore};
+use support::folder::Folder;
+use support::jobs::{self, at};
+
+const NOTHING: Keep = Keep::latest(0);
+const NO_RECORD: Retention = Retention { succeeded: NOTHING, failed: NOTHING, cancelled: NOTHING };
+
+fn open(folder: &Folder) -> SqliteStore {
+    SqliteStore::new(SqliteOptions::new(folder.file("jobs.db")).durability(Durability::Test))
+}
+
+async fn claim(store: &SqliteStore, now: Timestamp) -> Vec<LeaseKey> {
+    let queues = vec![QueueDemand { queue: QueueName::default_queue(), limit: 500 }];
+    let (claim, worker) =
+        (ClaimId::from_uuid(jobs::id().as_uuid()), WorkerId::from_uuid(jobs::id().as_uuid()));
+    let kinds = vec![Kind::new("task").expect("a kind")].into();
+    let request = ClaimJobs::new(now, claim, worker, queues, kinds, Duration::from_secs(30));
+    let reply = store.claim(&request).await.expect("claimed");
+    reply.queues[0].jobs.iter().map(|job| LeaseKey { id: job.id, generation: job.generation }).collect()
+}
+
+async fn settle(store: &SqliteStore, now: Timestamp, leases: Vec<LeaseKey>, outcome: &Outcome) {
+    let outcomes = leases.into_iter().map(|lease| Settlement { lease, outcome: outcome.clone() }).collect();
+    store.settle(&SettleJobs::new(now, outcomes)).await.expect("settled");
+}
+
+/// Inserts and ends so many jobs.
+async fn ended(store: &SqliteStore, count: usize, change: impl Fn(&mut NewJob)) -> Vec<JobId> {
+    let mut batch: Vec<_> = (0..count).map(|_| jobs::job()).collect();
+    batch.iter_mut().for_each(change);
+    let ids = batch.iter().map(|job| job.id).collect();
+    for part in batch.chunks(500) {
+        store.insert(&InsertJobs::new(at(0), part.to_vec())).await.expect("stored");
+        let leases = claim(store, at(1)).await;
+        assert_eq!(leases.len(), part.len());
+        settle(store, at(2), leases, &Outcome::Complete).await;
+    }
+    ids
+}
+
+/// Calls until there is nothing left, and answers what each call removed.
+async fn prune_all(store: &SqliteStore, limit: u32) -> Vec<u32> {
+    let mut removed = Vec::new();
+    loop {
+        let reply = store.prune(&PruneJobs::new(at(3), NO_RECORD, limit)).await.expect("pruned");
+        removed.push(reply.removed);
+        if reply.next_prune.is_none() {
+            return removed;
+        }
+        assert_eq!(reply.next_prune, Some(at(3)), "there is more");
+        assert!(reply.removed > 0, "it comes along");
+    }
+}
+
+#[tokio::test]
+async fn one_call_deletes_a_thousand_jobs_at_most_whatever_its_limit() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    let ids = ended(&store, 2_500, |_| {}).await;
+    assert_eq!(prune_all(&store, 100_000).await, [1_000, 1_000, 500]);
+    assert!(store.get(&ids).await.expect("read").iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn one_call_deletes_few_jobs_whose_args_are_large() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    let large = Payload::from_store(format!("\"{}\"", "x".repeat(500_000)));
+    let ids = ended(&store, 30, |job| job.args = large.clone()).await;
+    let removed = prune_all(&store, 1_000).await;
+    assert!(removed.iter().all(|removed| *removed <= 9), "about 4 MB at a time: {removed:?}");
+    assert_eq!(removed.iter().sum::<u32>(), 30);
+    assert!(store.get(&ids).await.expect("read").iter().all(Option::is_none));
+}
+
+#[tokio::test]
+async fn one_call_deletes_few_jobs_with_long_histories() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    store.insert(&InsertJobs::new(at(0), (0..100).map(|_| jobs::job()).collect())).await.expect("stored");
+    let failure = Failure::new(FailureKind::Error, "x".repeat(8_000).as_str());
+    let retry = Outcome::Retry { delay: Duration::ZERO, failure: failure.clone() };
+    for _ in 0..24 {
+        settle(&store, at(1), claim(&store, at(1)).await, &retry).await;
+    }
+    settle(&store, at(2), claim(&store, at(2)).await, &Outcome::Fail { failure }).await;
+    let removed = prune_all(&store, 1_000).await;
+    assert!(removed.len() >= 4, "20 MB of error texts, about 4 at a time: {removed:?}");
+    assert_eq!(removed.iter().sum::<u32>(), 100);
+}
