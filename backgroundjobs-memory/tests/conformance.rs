@@ -27,11 +27,6 @@ impl StoreUnderTest for Memory {
         Some(Arc::new(fresh.guard::<MemoryStore>().clone()))
     }
 
-    /// It lasts as long as the process: a handle that was closed leaves the jobs to the others.
-    async fn reopen(&self, fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
-        Some(Arc::new(fresh.guard::<MemoryStore>().clone()))
-    }
-
     async fn own_clock(&self) -> Option<OwnClock> {
         let clock = VirtualClock::new();
         let store = MemoryStore::with_clock(Arc::new(clock.clone()));

@@ -156,5 +156,5 @@ fn made_up_calls_find_most_bugs() {
     };
     assert_eq!(failure("model::random_calls_are_answered_alike", Mutant::None), None);
     let found = MUTANTS.iter().filter(|planted| finds(planted.mutant)).count();
-    assert!(found * 100 > MUTANTS.len() * 60, "only {found} of {}", MUTANTS.len());
+    assert!(found >= 110, "only {found} of {}", MUTANTS.len());
 }

@@ -90,10 +90,9 @@ mod tests {
     fn the_guide_to_stores_shows_its_store_as_it_is() {
         let guide = include_str!("../../docs/writing-a-store.md");
         for (name, file) in [
-            ("rows", include_str!("guide_store/rows.rs")),
             ("steps", include_str!("guide_store/steps.rs")),
             ("keys", include_str!("guide_store/keys.rs")),
-            ("store", include_str!("guide_store/store.rs")),
+            ("state", include_str!("guide_store/state.rs")),
         ] {
             // A block is a program of its own, which finds the others' items in this library.
             let block =

@@ -23,8 +23,8 @@ pub struct ClaimJobs {
     pub now: Timestamp,
     /// Names this claim; the same again only to repeat it.
     pub claim_id: ClaimId,
-    /// Whether this claim was sent before and its answer is not known. A store may skip looking for the
-    /// claim's earlier jobs when it was not.
+    /// Whether this claim was sent before and its answer is not known. A store whose calls cannot overtake each
+    /// other may skip looking for the claim's earlier jobs when it was not.
     pub repeated: bool,
     /// Who asks.
     pub worker: WorkerId,

@@ -160,7 +160,7 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// - **C-5** A repeated claim (`repeated`, the same `claim_id`) is answered with the jobs that still run
     ///   under that claim, with their generations, and hands out nothing more, with
     ///   `more` true; if none does, it is a new claim. A repeat may come while the call that it repeats is
-    ///   still at work: not both may hand out jobs.
+    ///   still at work, and overtake it: not both may hand out jobs while those of one run.
     /// - **C-6** `more` is true when the limit was reached and a job that is due is left, and may be true
     ///   wherever the store cannot tell; never after a reply short of its limit that met no other claim. When
     ///   it is false, `next_due` is the earliest `run_at` of the queue's waiting jobs of the asked kinds, and

@@ -66,6 +66,7 @@ macro_rules! each_conformance_check {
                 a_repeated_claim_tells_of_cancels ["X-3" "C-5"] [];
                 a_repeated_claim_without_jobs_is_new ["C-5" "C-1"] [];
                 a_recovered_job_left_the_claim ["C-5" "C-2"] [];
+                a_claim_and_its_repeat_hand_out_once ["C-5"] [];
                 a_repeated_claim_says_that_there_is_more ["C-5"] [];
                 a_repeated_claim_tells_of_a_pause ["C-5" "C-6"] [Control];
             }
@@ -162,6 +163,7 @@ macro_rules! each_conformance_check {
                 a_prune_is_whole_or_nothing ["F-1" "P-1"] [];
                 a_renew_is_whole_or_nothing ["F-1" "R-1"] [];
                 a_look_leaves_no_trace ["F-1"] [];
+                many_calls_given_up_leave_room ["F-1"] [];
                 a_prepare_may_be_made_again ["F-1" "L-1"] [];
                 a_close_may_be_made_again ["F-1" "L-2" "F-7"] [];
                 an_operators_call_is_whole_or_nothing ["F-1" "O-4"] [Control];
@@ -190,6 +192,7 @@ macro_rules! each_conformance_check {
                 give_up_a_wait_for_a_wake ["W-3"] [RemoteWakes];
                 claim_each_job_once ["C-1" "F-6"] [SecondHandle];
                 keep_everything ["L-3"] [Reopen];
+                keep_each_field ["L-3"] [Reopen];
             }
             own {
                 its_clock_decides ["T-1" "T-2"] [OwnClock];

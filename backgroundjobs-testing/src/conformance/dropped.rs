@@ -12,7 +12,8 @@ use backgroundjobs_core::{
 };
 
 use super::context::{
-    BACKOFF, Context, KIND, LEASE, QUEUE, With, answer, applied, at, holds, lease_of, retry, same, secs,
+    BACKOFF, Context, KIND, LEASE, QUEUE, With, answer, applied, at, holds, ids_of, lease_of, retry, same,
+    secs,
 };
 
 /// How many times a call is polled before it is dropped, at most; one that waits more often is not tried further.
@@ -333,4 +334,18 @@ pub(super) async fn a_close_may_be_made_again(cx: &Context) {
         answered
     })
     .await;
+}
+
+/// Calls that were given up, however many, leave room for others.
+pub(super) async fn many_calls_given_up_leave_room(cx: &Context) {
+    const MANY: usize = 2_000;
+    for _ in 0..MANY {
+        let request = InsertJobs::new(at(0), vec![cx.job()]);
+        let mut call = pin!(cx.store().insert(&request));
+        // Sent, if the store takes a step to do so, and given up at once.
+        _ = poll_fn(|task| Poll::Ready(call.as_mut().poll(task))).await;
+    }
+    let id = cx.put(at(0), cx.job_of("other", KIND)).await;
+    let claimed = cx.claim(at(0), &[("other", 5)], &[KIND]).await.queues.swap_remove(0);
+    same("F-1", format!("jobs handed out after {MANY} calls given up"), ids_of(&claimed), vec![id]);
 }

@@ -4,12 +4,16 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use backgroundjobs_core::{
-    ClaimJobs, InsertJobs, Inserted, JobState, JobStore, KeyHold, Outcome, SettleJobs, Settled, Settlement,
+    CancelStatus, ClaimJobs, InsertJobs, Inserted, JobState, JobStore, Keep, KeyHold, LeaseStatus, Outcome,
+    Payload, Priority, PruneJobs, Retention, RunAt, SettleJobs, Settled, Settlement,
 };
 
-use super::context::{Context, KIND, QUEUE, answer, applied, at, holds, lease_of, queue, retry, same, secs};
+use super::context::{
+    Context, KIND, QUEUE, With, answer, applied, at, holds, lease_of, queue, retry, same, secs, unique,
+};
 use super::lifecycle::declared;
 
 /// What one handle does, another sees at once.
@@ -173,5 +177,42 @@ pub(super) async fn keep_everything(cx: &Context) {
         let paused =
             queues.iter().any(|facts| facts.queue == queue("paused") && facts.paused_since == Some(at(4)));
         holds("L-3", "a queue paused before it to be paused still", paused, &queues);
+    }
+}
+
+/// So is what no job has unless it was given, and what each kind of change has left.
+pub(super) async fn keep_each_field(cx: &Context) {
+    let full = cx.job_of("mail", "send_mail").with(|job| {
+        job.args = Payload::from_store(r#"{"to":"ann"}"#);
+        job.priority = Priority::LOWEST;
+        job.run_at = RunAt::At(at(90) + Duration::from_micros(1));
+        (job.max_attempts, job.max_crashes) = (3, 7);
+        job.unique = unique("mail:ann", KeyHold::For(secs(50)));
+        job.metadata = [("tenant".to_owned(), "7".to_owned())].into();
+    });
+    let full = cx.put(at(0), full).await;
+    let (held, lost) = (cx.running(at(0)).await, cx.running(at(1)).await);
+    same("R-1", "renewal", cx.renew(at(20), lease_of(&held)).await, LeaseStatus::Held);
+    same("V-1", "jobs recovered", cx.recover(at(40), 9).await.jobs.len(), 1);
+    same("X-3", "cancel", cx.cancel(at(41), held.id).await, CancelStatus::Requested);
+    let pruned = cx.ended(at(42), Outcome::Complete).await;
+    let retention = Retention { succeeded: Keep::latest(0), ..Retention::FOREVER };
+    same(
+        "P-1",
+        "pruned",
+        answer("prune", cx.store().prune(&PruneJobs::new(at(43), retention, 9)).await).removed,
+        1,
+    );
+    let ids = [full, held.id, lost.id, pruned];
+    let before = answer("get", cx.store().get(&ids).await);
+    answer("close", cx.store().close().await);
+
+    let store = cx.reopen().await;
+    answer("prepare", store.prepare().await);
+    same("L-3", "records after it was opened again", answer("get", store.get(&ids).await), before);
+    for (now, expected) in [(at(49), Inserted::Existing(full)), (at(50), Inserted::New)] {
+        let other = cx.keyed("mail:ann", KeyHold::UntilFinished);
+        let reply = answer("insert", store.insert(&InsertJobs::new(now, vec![other])).await);
+        same("L-3", format!("a key held for 50 s before it, at {now}"), reply.jobs, vec![expected]);
     }
 }

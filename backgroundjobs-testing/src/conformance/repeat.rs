@@ -1,6 +1,10 @@
 //! Claims whose reply was lost.
 
-use backgroundjobs_core::{CancelStatus, ClaimJobs, Outcome};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use backgroundjobs_core::{CancelStatus, ClaimJobs, LeaseKey, Outcome};
 
 use super::context::{
     BACKOFF, Context, KIND, LEASE, QUEUE, With, answer, at, holds, ids_of, lease_of, queue, same,
@@ -126,4 +130,35 @@ pub(super) async fn a_repeated_claim_tells_of_a_pause(cx: &Context) {
     answer("resume", control.resume(at(3), &queue(QUEUE)).await);
     let resumed = cx.send(&again(&claim, 4)).await.queues.swap_remove(0);
     same("C-5", "mark and `more` after the resume", (resumed.paused, resumed.more), (false, true));
+}
+
+/// A claim that is still at work when it is repeated and the repeat hand out jobs once, whichever comes first.
+pub(super) async fn a_claim_and_its_repeat_hand_out_once(cx: &Context) {
+    for _ in 0..5 {
+        many(cx, 4).await;
+        let claim = cx.claim_of(at(0), &[(QUEUE, 2)], &[KIND]);
+        let repeat = again(&claim, 0);
+        let mut first = pin!(cx.store().claim(&claim));
+        // Sent, and at work unless the store answers at once.
+        let early = poll_fn(|task| Poll::Ready(first.as_mut().poll(task))).await;
+        let second = cx.send(&repeat).await;
+        let first = match early {
+            Poll::Ready(reply) => reply,
+            Poll::Pending => first.await,
+        };
+        let mut seen: Vec<_> = [answer("claim", first), second]
+            .iter()
+            .flat_map(|reply| &reply.queues[0].jobs)
+            .map(|job| (job.id, job.generation))
+            .collect();
+        seen.sort_unstable();
+        seen.dedup();
+        holds("C-5", "at most 2 jobs by a claim of 2 and its repeat", seen.len() <= 2, &seen);
+        for (id, generation) in seen {
+            cx.settle(at(1), LeaseKey { id, generation }, Outcome::Complete).await;
+        }
+        for job in cx.take(at(1), 9).await.jobs {
+            cx.end(at(1), &job, Outcome::Complete).await;
+        }
+    }
 }

@@ -46,6 +46,11 @@ impl PlantedStore {
             }
             Mutant::ReopenForgetsKeys => table.keys.clear(),
             Mutant::ReopenForgetsPauses => table.paused.clear(),
+            Mutant::ReopenForgetsMetadata => table.jobs.values_mut().for_each(|job| job.metadata.clear()),
+            Mutant::ReopenHoldsKeysForEver => table.keys.values_mut().for_each(|held| held.until = None),
+            Mutant::ReopenForgetsCancels => {
+                table.jobs.values_mut().for_each(|job| job.cancel_requested = false);
+            }
             _ => {}
         }
         drop(table);

@@ -103,6 +103,19 @@ impl PlantedStore {
         Ok(answers)
     }
 
+    pub(super) async fn insert_in_its_place(
+        &self,
+        request: &InsertJobs,
+    ) -> Result<Vec<Inserted>, StoreError> {
+        if self.places.fetch_add(1, Ordering::SeqCst) > 1_000 {
+            let kind = StoreErrorKind::Unavailable;
+            return Err(StoreError::new(StoreOperation::Insert, kind, "too many wait already"));
+        }
+        self.step_aside().await;
+        self.places.fetch_sub(1, Ordering::SeqCst);
+        self.open(StoreOperation::Insert)?.insert(request)
+    }
+
     pub(super) async fn hand_out_one_by_one(&self, request: &ClaimJobs) -> Result<(), StoreError> {
         let due = self.open_at(StoreOperation::Claim, request.now)?.due(request);
         for (queue, ids) in due.into_iter().enumerate().filter(|_| !request.repeated) {

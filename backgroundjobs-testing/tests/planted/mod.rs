@@ -52,6 +52,7 @@ pub(crate) struct PlantedStore {
     wakes: wakes::Wakes,
     /// What mutants leave behind.
     mark: AtomicBool,
+    places: AtomicUsize,
     is_first: bool,
     is_reopened: bool,
 }
@@ -85,6 +86,7 @@ impl PlantedStore {
             env: None,
             wakes: wakes::Wakes::default(),
             mark: AtomicBool::new(false),
+            places: AtomicUsize::new(0),
             is_first: true,
             is_reopened: false,
         }
@@ -185,6 +187,7 @@ impl JobStore for PlantedStore {
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
         let _in_flight = InFlight::enter(&self.inserts_in_flight);
         let jobs = match self.mutant {
+            Mutant::GivenUpKeepTheirPlaces => self.insert_in_its_place(request).await?,
             Mutant::InsertForgetsBesideOthers => self.insert_alone(request).await?,
             Mutant::InsertLooksThenStores | Mutant::InsertLooksForIdsOnce => {
                 self.look_then_insert(request).await?
@@ -209,6 +212,8 @@ impl JobStore for PlantedStore {
         match self.mutant {
             Mutant::ClaimHandsOutOneByOne => self.hand_out_one_by_one(request).await?,
             Mutant::ClaimMarksFirst => self.mark_then_hand_out(request).await?,
+            // Only a first claim waits, so its repeat overtakes it.
+            Mutant::ClaimTrustsThatItIsFirst if !request.repeated => self.step_aside().await,
             _ => {}
         }
         let reply = self.open_at(StoreOperation::Claim, request.now)?.claim(request);

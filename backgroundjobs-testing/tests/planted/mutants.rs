@@ -83,6 +83,12 @@ mutants! {
     ReopenForgetsKeys, "L-3", "handles::keep_everything";
     /// Pauses are gone after the store was opened again.
     ReopenForgetsPauses, "L-3", "handles::keep_everything";
+    /// What is written of a row has no metadata.
+    ReopenForgetsMetadata, "L-3", "handles::keep_each_field";
+    /// What is written of a key is who has it, and not until when.
+    ReopenHoldsKeysForEver, "L-3", "handles::keep_each_field";
+    /// That a running job is to be cancelled is kept in memory alone.
+    ReopenForgetsCancels, "L-3", "handles::keep_each_field";
     /// A store with a clock believes its callers all the same.
     OwnTimeIsTheCallers, "T-1", "own::its_clock_decides";
 
@@ -112,6 +118,8 @@ mutants! {
     RenewMarksFirst, "F-1", "dropped::a_renew_is_whole_or_nothing";
     /// A look that is given up keeps everybody out.
     LookLeavesItsLock, "F-1", "dropped::a_look_leaves_no_trace";
+    /// Inserts that are given up keep their places in a queue that has an end.
+    GivenUpKeepTheirPlaces, "F-1", "dropped::many_calls_given_up_leave_room";
     /// A prepare that is given up leaves its mark, and the next finds the store half prepared.
     PrepareLeavesHalf, "L-1", "dropped::a_prepare_may_be_made_again";
     /// A close that is given up has closed nothing, and the next believes that it has.
@@ -204,6 +212,8 @@ mutants! {
     /// `next_expiry` tells of the leases of this claim only.
     NextExpiryIsMine, "C-7", "next_due::next_expiry_is_the_stores_earliest";
 
+    /// A claim that a repeat has overtaken hands out more.
+    ClaimTrustsThatItIsFirst, "C-5", "repeat::a_claim_and_its_repeat_hand_out_once";
     /// A repeated claim hands out more jobs.
     ClaimForgetsItsId, "C-5", "repeat::a_repeated_claim_answers_the_same";
     /// A repeated claim answers with all that its worker runs.

@@ -1,6 +1,7 @@
 //! Runs each example as a user would, and checks what it prints and how it ends.
 
 mod custom_store;
+mod log_store;
 mod middleware;
 mod register_user;
 mod register_users;
@@ -29,6 +30,7 @@ const CHECKS: &[Check] = &[
     Check { what: "register_users reads standard input", run: register_users::reads_standard_input },
     Check { what: "register_users names a missing file", run: register_users::names_a_missing_file },
     Check { what: "custom_store runs jobs on a store of its own", run: custom_store::ends_every_job },
+    Check { what: "log_store outlives its process", run: log_store::outlives_its_process },
     Check { what: "retries shows what becomes of each job", run: retries::shows_each_end },
     Check { what: "middleware sees every run and refuses a kind", run: middleware::sees_and_refuses },
     #[cfg(unix)]
