@@ -23,7 +23,8 @@ fn main() -> ExitCode {
 
 fn open(task: &Task, indexed: bool) -> Result<Connection, String> {
     let db = Connection::open(&task.file).map_err(text)?;
-    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000";
+    let settings = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -64000; \
+                    PRAGMA wal_autocheckpoint = 8000";
     db.execute_batch(settings).map_err(text)?;
     db.execute_batch(include_str!("../../schema.sql")).map_err(text)?;
     if indexed {

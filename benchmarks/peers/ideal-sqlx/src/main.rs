@@ -41,7 +41,8 @@ async fn open(task: &Task, indexed: bool) -> Result<SqliteConnection, String> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-16000")
+        .pragma("cache_size", "-64000")
+        .pragma("wal_autocheckpoint", "8000")
         .disable_statement_logging();
     let mut db = options.connect().await.map_err(text)?;
     db.execute(sqlx::raw_sql(include_str!("../../schema.sql"))).await.map_err(text)?;
