@@ -24,6 +24,51 @@ impl SqliteStore {
     /// `manager` is that of the jobs (`jobs.manager()`, or in a handler `ctx.manager()`), which checks the job and fills in
     /// what was left open, as for any other.
     ///
+    /// ```
+    /// use backgroundjobs_core::prelude::*;
+    /// use backgroundjobs_sqlite::prelude::*;
+    /// use serde::{Deserialize, Serialize};
+    /// use sqlx::SqlitePool;
+    /// # use std::time::Duration;
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Welcome {
+    ///     name: String,
+    /// }
+    ///
+    /// impl JobArgs for Welcome {
+    ///     const KIND: &'static str = "welcome";
+    /// }
+    ///
+    /// async fn welcome(_: Welcome, _: JobContext) -> JobResult {
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = std::env::temp_dir().join(format!("backgroundjobs-doc-tx-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder)?;
+    /// # let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.join("app.db")).create_if_missing(true);
+    /// # let pool = SqlitePool::connect_with(file).await?;
+    /// # sqlx::raw_sql("CREATE TABLE users (name TEXT)").execute(&pool).await?;
+    /// let store = SqliteStore::new(&pool);
+    /// let shared = store.clone();
+    /// let jobs = BackgroundJobs::builder(|options| options.use_store(shared)).register_fn(welcome).build()?;
+    /// jobs.start().await?;
+    ///
+    /// let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
+    /// sqlx::query("INSERT INTO users VALUES ('masa')").execute(&mut *tx).await?;
+    /// store.enqueue_in_tx(&mut tx, &jobs.manager(), Welcome { name: "masa".into() }).await?;
+    /// tx.commit().await?;
+    /// # jobs.wait_until_idle(Duration::from_secs(10)).await?;
+    /// # assert_eq!(jobs.stats().succeeded, 1);
+    /// # jobs.stop(Duration::from_secs(10)).await?;
+    /// # pool.close().await;
+    /// # std::fs::remove_dir_all(&folder)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// Two things differ from other enqueues. On power loss the job is as safe as your connection's `synchronous` makes the
     /// commit. And a transaction that reads before it writes can fail with `SQLITE_BUSY`, whatever the timeout: begin it
     /// with `pool.begin_with("BEGIN IMMEDIATE")`.

@@ -1,0 +1,77 @@
+//! A worker hears of what another process enqueues, long before it would ask by itself.
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backgroundjobs_core::limits::POLL_INTERVAL;
+use backgroundjobs_core::prelude::*;
+use backgroundjobs_sqlite::prelude::*;
+use serde::{Deserialize, Serialize};
+use support::folder::Folder;
+use tokio::sync::Notify;
+
+const FILE: &str = "BACKGROUNDJOBS_TEST_FILE";
+const ROUNDS: u32 = 6;
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(Serialize, Deserialize)]
+struct Ring;
+
+impl JobArgs for Ring {
+    const KIND: &'static str = "ring";
+}
+
+/// Run by the other test, in a process of its own; by itself it does nothing. Enqueues a job for each line it is told.
+#[tokio::test]
+async fn child() {
+    let Ok(file) = std::env::var(FILE) else { return };
+    let builder = BackgroundJobs::builder(|options| options.use_sqlite(file).producer_only());
+    let jobs = builder.build().expect("built");
+    println!("\nready");
+    for line in std::io::stdin().lines() {
+        line.expect("told");
+        jobs.manager().enqueue(Ring).await.expect("enqueued");
+        println!("\nenqueued");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is the question, and of two processes")]
+async fn a_job_of_another_process_starts_long_before_the_next_poll() {
+    let folder = Folder::new();
+    let ended = Arc::new(Notify::new());
+    let heard = ended.clone();
+    let worker = BackgroundJobs::builder(|options| {
+        options.use_sqlite(folder.file("jobs.db")).on_finished(move |_| heard.notify_one())
+    });
+    let worker =
+        worker.register_fn(|_: Ring, _: JobContext| std::future::ready(Ok(()))).build().expect("built");
+    worker.start().await.expect("started");
+
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command.args(["--exact", "child", "--nocapture"]).env(FILE, folder.file("jobs.db"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut tells = child.stdin.take().expect("piped");
+    let mut lines =
+        BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    assert!(lines.any(|line| line == "ready"), "a child did not come up");
+    let mut waited = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        writeln!(tells, "ring").expect("it listens");
+        assert!(lines.any(|line| line == "enqueued"), "a child did not enqueue");
+        let begun = Instant::now();
+        ended.notified().await;
+        waited += begun.elapsed();
+    }
+    drop(tells);
+    assert!(child.wait().expect("it ends").success());
+    worker.stop(LIMIT).await.expect("stopped");
+    assert_eq!(worker.stats().succeeded, u64::from(ROUNDS));
+    // By polling it would be half an interval each on average.
+    assert!(waited < POLL_INTERVAL * ROUNDS / 4, "{ROUNDS} jobs waited {waited:?} in all");
+    println!("{ROUNDS} jobs of another process waited {waited:?} in all");
+}
