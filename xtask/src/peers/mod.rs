@@ -88,6 +88,11 @@ fn build(root: &Path) -> Result<Programs, String> {
     finish(ours.current_dir(root))?;
     for folder in PEERS {
         let mut peer = cargo();
+        // What cargo told this program of its own package: some build scripts look at it, and would all be run again
+        // for who builds by hand.
+        let told = env::vars_os().map(|(name, _)| name);
+        told.filter(|name| name.to_string_lossy().starts_with("CARGO_PKG_"))
+            .for_each(|name| _ = peer.env_remove(name));
         peer.args(["build", "--release", "--locked", "--target-dir"]).arg(directory.join("peers"));
         finish(peer.current_dir(root.join("benchmarks/peers").join(folder)))?;
     }
