@@ -29,7 +29,7 @@ pub const CLAIM_BATCH: usize = 1_000;
 /// The wait after a claim that got nothing because other claims held what it saw.
 pub const CONTENDED_WAIT: Duration = Duration::from_millis(20);
 /// The most outcomes one settle call carries.
-pub const SETTLE_BATCH: usize = 500;
+pub const SETTLE_BATCH: usize = 1_000;
 /// Outcomes that wait for a settle call before slots are made to wait too, beyond one for each slot.
 pub const SETTLE_BACKLOG: usize = SETTLE_BATCH;
 /// The first wait after a store error; it doubles up to [`STORE_RETRY_CAP`].

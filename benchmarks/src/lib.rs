@@ -2,11 +2,14 @@
 //! options, and medians. What is measured, and the last figures, are in `docs/benchmarks.md`.
 
 mod load;
+pub mod ours;
 mod settings;
 mod spread;
+mod sqlite_row;
 mod timers;
 
 pub use load::{Marks, Notice, shares};
 pub use settings::Settings;
 pub use spread::Spread;
+pub use sqlite_row::{SqliteRow, Took};
 pub use timers::{Kind, Ticks, Timers};

@@ -19,6 +19,10 @@ mod architecture {}
 mod benchmarks {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/choosing-a-store.md")]
+mod choosing_a_store {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/delivery-guarantees.md")]
 mod delivery_guarantees {}
 

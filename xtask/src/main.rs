@@ -3,6 +3,7 @@
 mod bench;
 mod examples;
 mod gate;
+mod peers;
 mod process;
 mod seam;
 mod small_example;
@@ -35,6 +36,11 @@ const COMMANDS: &[Command] = &[
         name: "bench --smoke",
         about: "run every benchmark small, and judge no time",
         run: bench::smoke,
+    },
+    Command {
+        name: "peers",
+        about: "the SQLite store beside an ideal loop and other job systems, in turns: builds all, then minutes",
+        run: peers::run,
     },
     Command {
         name: "seam",

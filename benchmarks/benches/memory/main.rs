@@ -4,7 +4,6 @@
 //! Every row checks that each job ran exactly once. No time makes this program fail.
 
 mod limits;
-mod ours;
 mod pick_up;
 mod report;
 
@@ -13,8 +12,9 @@ use std::pin::Pin;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use backgroundjobs_memory::MemoryStore;
 use benchmarks::Settings;
-use ours::{How, Shape};
+use benchmarks::ours::{self, How, Shape};
 use report::{Measured, Sleeper, WakePair};
 use tokio::runtime::Runtime;
 
@@ -29,8 +29,9 @@ struct Row {
 macro_rules! ours {
     ($slots:literal, $how:ident, $keeps_all:literal) => {
         |jobs| {
-            let shape = Shape { slots: $slots, how: How::$how, keeps_all: $keeps_all };
-            Box::pin(ours::end_to_end(jobs, shape))
+            let shape =
+                Shape { slots: $slots, how: How::$how, tasks: 2, keeps_all: $keeps_all, by_stats: false };
+            Box::pin(ours::end_to_end(MemoryStore::new(), jobs, shape))
         }
     };
 }
@@ -45,9 +46,14 @@ const ROWS: &[Row] = &[
     Row { name: "many, 8 slots", run: ours!(8, Many, true) },
     Row { name: "many, 64 slots", run: ours!(64, Many, true) },
     Row { name: "many, 64 slots, default retention", run: ours!(64, Many, false) },
-    Row { name: "enqueue alone, one by one", run: |jobs| Box::pin(ours::enqueue_alone(jobs, How::OneByOne)) },
-    Row { name: "enqueue alone, many", run: |jobs| Box::pin(ours::enqueue_alone(jobs, How::Many)) },
+    Row { name: "enqueue alone, one by one", run: |jobs| enqueue_alone(jobs, How::OneByOne) },
+    Row { name: "enqueue alone, many", run: |jobs| enqueue_alone(jobs, How::Many) },
 ];
+
+fn enqueue_alone(jobs: usize, how: How) -> Run {
+    let shape = Shape { slots: 8, how, tasks: 2, keeps_all: true, by_stats: false };
+    Box::pin(ours::enqueue_alone(MemoryStore::new(), jobs, shape))
+}
 
 fn main() -> ExitCode {
     let settings = Settings::from_arguments();

@@ -5,14 +5,13 @@
 
 mod file;
 mod ideal;
-mod ours;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use benchmarks::{Settings, Spread};
+use benchmarks::{Settings, Spread, SqliteRow};
 
 type Run = Pin<Box<dyn Future<Output = Result<Duration, String>> + Send>>;
 
@@ -28,14 +27,21 @@ const SINGLE: &str = "limit: bare inserts, one a transaction, one task";
 
 const ROWS: &[Row] = &[
     Row { name: LOOP, run: |jobs| Box::pin(ideal::end_to_end(jobs)), beside: LOOP },
-    Row { name: "ours, end to end, 1,000 slots", run: |jobs| Box::pin(ours::end_to_end(jobs)), beside: LOOP },
+    Row { name: "ours, end to end, 1,000 slots", run: |jobs| ours(SqliteRow::EndToEnd, jobs), beside: LOOP },
     Row { name: SINGLE, run: |jobs| Box::pin(ideal::single(jobs)), beside: SINGLE },
     Row {
         name: "ours, enqueue one by one, 32 tasks",
-        run: |jobs| Box::pin(ours::single(jobs)),
+        run: |jobs| ours(SqliteRow::Singles, jobs),
         beside: SINGLE,
     },
 ];
+
+fn ours(row: SqliteRow, jobs: usize) -> Run {
+    Box::pin(async move {
+        let file = file::File::new();
+        row.run(jobs, file.path()).await
+    })
+}
 
 struct Reading {
     round: usize,

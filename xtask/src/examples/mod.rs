@@ -54,6 +54,11 @@ const CHECKS: &[Check] = &[
     #[cfg(unix)]
     Check { what: "web refuses with a reason in JSON", run: web::refuses_with_a_reason },
     #[cfg(unix)]
+    Check {
+        what: "web on SQLite, killed in mid-work, registers all it accepted",
+        run: web::registers_all_it_accepted,
+    },
+    #[cfg(unix)]
     Check { what: "register_users says what an interrupt left", run: register_users::survives_an_interrupt },
 ];
 
@@ -120,7 +125,7 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
 }
 
 /// Apart, so that what needs no web framework is run as it is built without one.
-const BUILDS: &[&[&str]] = &[&["--bins"], &["--bin", "web", "--features", "web"]];
+const BUILDS: &[&[&str]] = &[&["--bins"], &["--bin", "web", "--features", "web,sqlite"]];
 
 fn build(root: &Path) -> Result<(), String> {
     for targets in BUILDS {

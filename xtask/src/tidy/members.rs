@@ -24,7 +24,7 @@ pub(super) fn check(tree: &Tree) -> Findings {
     let manifests: Vec<(&str, &File)> = tree
         .files()
         .iter()
-        .filter(|file| file.name() == "Cargo.toml")
+        .filter(|file| file.name() == "Cargo.toml" && !is_apart(&file.text))
         .filter_map(|file| Some((package_name(&file.text)?, file)))
         .collect();
     let workspace: Vec<&str> = manifests.iter().map(|(name, _)| *name).collect();
@@ -100,6 +100,11 @@ fn depends_on(name: &str, needed: &str, manifests: &[(&str, &File)]) -> bool {
     direct.any(|dependency| dependency.name == needed || depends_on(dependency.name, needed, manifests))
 }
 
+/// Whether the package is a workspace of its own: a program to compare with, which shares nothing with ours.
+fn is_apart(manifest: &str) -> bool {
+    manifest.lines().any(|line| line.trim() == "[workspace]") && package_name(manifest).is_some()
+}
+
 /// The name in `[package]`; a manifest that only describes the workspace has none.
 fn package_name(manifest: &str) -> Option<&str> {
     let entries = manifest::entries(manifest);
@@ -143,6 +148,13 @@ mod tests {
         let examples = member("examples", "[dependencies]\nbackgroundjobs-core.workspace = true\n");
         assert_eq!(messages(vec![core, examples]), [""; 0]);
         assert_eq!(messages(vec![member("backgroundjobs-moon", "")]).len(), 1);
+    }
+
+    #[test]
+    fn a_workspace_of_its_own_is_none_of_ours() {
+        let apart = "[package]\nname = \"peer\"\n\n[workspace]\n";
+        assert_eq!(messages(vec![File::new("benchmarks/peers/peer/Cargo.toml", apart)]), [""; 0]);
+        assert_eq!(messages(vec![File::new("peer/Cargo.toml", "[package]\nname = \"peer\"\n")]).len(), 2);
     }
 
     #[test]

@@ -1,14 +1,18 @@
-//! A web service that answers at once and works later: `web [--listen ADDR]`, 127.0.0.1:3000 unless given.
+//! A web service that answers at once and works later: `web [--listen ADDRESS:PORT] [--store memory|sqlite]`,
+//! 127.0.0.1:3000 and memory unless given.
 //!
 //! - `POST /users` with `{"name": "masa"}` enqueues a job, through a manager that is handed to the handler.
 //! - `POST /users/later` does the same, but the job is not due before three seconds have passed.
 //! - `POST /users/static` does the same as the first, through the manager that was installed for the whole program.
 //! - `POST /users/wait` does it a second later, and answers when the job is over.
 //! - `GET /jobs/{id}` says how a job stands.
-//! - `GET /users` says who was registered, and how often.
+//! - `GET /users` says who was registered, and by how many jobs.
 //! - `POST /letters` with `{"name": "masa"}` puts a letter into a queue that is worked through one by one.
 //! - `GET /about` says what the services beside the routes have done: a timer, that queue, and a value kept fresh.
 //! - `GET /health` says how each service stands; 503 when not all are well.
+//!
+//! With `--store sqlite` jobs and users are in the file `web.db`, or `--file PATH`: whoever got a 202 is registered,
+//! also when the program is killed and started again. It is behind a feature of its own: `--features web,sqlite`.
 //!
 //! Everything is a service of one host (`services.rs`), the web server too. SIGTERM and Ctrl-C end it in good order, a
 //! second one at once. Its tests, on a clock that they move themselves, are in
@@ -16,11 +20,12 @@
 
 mod refusal;
 mod services;
+mod settings;
 #[cfg(test)]
 mod unit_test_a_job;
+mod users;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -33,13 +38,16 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use backgroundjobs_core::hosting::{Stopping, signals};
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{Builder, Enqueued, JobId};
+use backgroundjobs_core::{Builder, Enqueued, JobId, Options};
 use backgroundjobs_memory::prelude::*;
-use parking_lot::Mutex;
+#[cfg(feature = "sqlite")]
+use backgroundjobs_sqlite::prelude::*;
 use refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use services::{Server, Services};
+use settings::{Settings, Store};
 use tokio::net::TcpListener;
+use users::{Trouble, Users};
 
 /// How much later `POST /users/later` is.
 const LATER: Duration = Duration::from_secs(3);
@@ -49,6 +57,12 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// How long it waits for its job.
 const WAIT: Duration = Duration::from_secs(4);
+
+/// How long a job is kept for a worker that is silent.
+const LEASE: Duration = Duration::from_secs(5);
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// What a job waits, after a lease that ran out, before it runs again.
+const CRASH_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The args of the job, and the body of the request: one shape for both is enough here.
 #[derive(Serialize, Deserialize)]
@@ -60,17 +74,49 @@ impl JobArgs for RegisterUser {
     const KIND: &'static str = "register_user";
 }
 
-/// Who was registered, and how often.
-type Users = Arc<Mutex<BTreeMap<String, u64>>>;
+/// What a job needs.
+#[derive(Clone)]
+struct Registry {
+    users: Users,
+    work: Duration,
+}
 
-async fn register(users: Users, user: RegisterUser, _: JobContext) -> JobResult {
-    *users.lock().entry(user.name).or_default() += 1;
+/// May run twice for one job, as every handler may: the second time changes nothing.
+async fn register(registry: Registry, user: RegisterUser, ctx: JobContext) -> JobResult {
+    ctx.sleep(registry.work).await;
+    registry.users.add(user.name, ctx.id()).await?;
     Ok(())
 }
 
-/// Everything that this program's jobs are. The tests build the same.
-fn background_jobs(users: Users) -> Builder {
-    BackgroundJobs::builder(|options| options.use_in_memory()).register_fn_with(users, register)
+/// Everything that this program's jobs are, wherever they are kept. The tests build the same.
+fn background_jobs(store: impl FnOnce(Options) -> Options, registry: Registry) -> Builder {
+    // What a killed program was at is taken up again a few seconds after the next start, not a minute.
+    BackgroundJobs::builder(|options| store(options).lease(LEASE, RENEW_EVERY).crashes(3, CRASH_BACKOFF))
+        .register_fn_with(registry, register)
+}
+
+/// The jobs and the users, where the settings say.
+async fn open(settings: &Settings) -> Result<(Builder, Users), Trouble> {
+    let work = settings.work;
+    match &settings.store {
+        Store::Memory => {
+            let users = Users::in_memory();
+            let registry = Registry { users: users.clone(), work };
+            Ok((background_jobs(|options| options.use_in_memory(), registry), users))
+        }
+        #[cfg(feature = "sqlite")]
+        Store::Sqlite(file) => {
+            let users = Users::in_sqlite(file).await?;
+            let registry = Registry { users: users.clone(), work };
+            Ok((background_jobs(|options| options.use_sqlite(file.as_path()), registry), users))
+        }
+        #[cfg(not(feature = "sqlite"))]
+        Store::Sqlite(file) => Err(format!(
+            "{} is not opened: this program was built without SQLite; build it with --features web,sqlite",
+            file.display()
+        )
+        .into()),
+    }
 }
 
 #[tokio::main]
@@ -85,11 +131,12 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = TcpListener::bind(address(std::env::args().skip(1))?).await?;
+async fn run() -> Result<(), Trouble> {
+    let settings = Settings::read(std::env::args().skip(1))?;
+    let listener = TcpListener::bind(settings.listen).await?;
     let address = listener.local_addr()?;
-    let users = Users::default();
-    let jobs = Arc::new(background_jobs(users.clone()).build()?);
+    let (jobs, users) = open(&settings).await?;
+    let jobs = Arc::new(jobs.build()?);
     jobs.install()?;
     let (services, host) = Services::new(jobs.clone(), users.clone());
     let routes = routes(jobs.manager(), users).merge(routes_of_services(services.clone()));
@@ -100,7 +147,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on http://{address}");
     host.run_until(stop, stop_now).await?;
 
-    // What still waits is lost with this store; from one that lasts it is run after the next start.
+    // What still waits is lost with the memory; from a file it is run after the next start.
     let (jobs, letters) = (jobs.stats().succeeded, services.written.load(Ordering::Relaxed));
     println!("drained: {jobs} jobs have succeeded, {letters} letters were written");
     Ok(())
@@ -172,6 +219,9 @@ struct JobView {
     state: &'static str,
     /// Attempts used up by failing: 0 for a job that succeeds at once.
     attempts: u16,
+    /// How often it was claimed. More than once: its worker was gone before it was told how a run ended, a run failed,
+    /// or the job was handed back unstarted.
+    claims: u64,
     max_attempts: u16,
     run_at: String,
     last_error: Option<String>,
@@ -194,14 +244,15 @@ async fn view(manager: &dyn JobManager, id: JobId) -> Result<Json<JobView>, Refu
         kind: record.kind.to_string(),
         state: record.state.as_str(),
         attempts: record.attempts,
+        claims: record.generation,
         max_attempts: record.max_attempts,
         run_at: record.run_at.to_string(),
         last_error: record.failures.last().map(|last| last.failure.text.to_string()),
     }))
 }
 
-async fn registered(State(users): State<Users>) -> Json<BTreeMap<String, u64>> {
-    Json(users.lock().clone())
+async fn registered(State(users): State<Users>) -> Result<Json<BTreeMap<String, u64>>, Refusal> {
+    Ok(Json(users.counts().await?))
 }
 
 fn routes_of_services(services: Services) -> Router {
@@ -269,13 +320,4 @@ async fn health(State(services): State<Services>) -> Result<(StatusCode, Json<He
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let services = health.services.iter().map(ToString::to_string).collect();
     Ok((status, Json(Health { ready, live, services })))
-}
-
-fn address(mut words: impl Iterator<Item = String>) -> Result<SocketAddr, String> {
-    let address = match (words.next().as_deref(), words.next(), words.next()) {
-        (None, ..) => "127.0.0.1:3000".to_owned(),
-        (Some("--listen"), Some(address), None) => address,
-        _ => return Err("usage: web [--listen ADDRESS:PORT]".to_owned()),
-    };
-    address.parse().map_err(|error| format!("{address:?} is no address with a port: {error}"))
 }

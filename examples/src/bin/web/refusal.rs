@@ -8,6 +8,8 @@ use backgroundjobs_core::hosting::{RefreshError, TaskQueueError};
 use backgroundjobs_core::{EnqueueError, ParseJobIdError, StoreError, WaitError};
 use serde::Serialize;
 
+use crate::users::Trouble;
+
 pub(crate) struct Refusal {
     status: StatusCode,
     reason: String,
@@ -82,5 +84,11 @@ impl From<WaitError> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    }
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("the users cannot be read: {trouble}"))
     }
 }

@@ -66,10 +66,13 @@ impl Services {
 }
 
 fn census(users: Users, counted: Arc<AtomicU64>) -> TimedService {
-    TimedService::every(CENSUS).run_fn(move |_: Tick| {
-        counted.store(users.lock().len() as u64, Ordering::Relaxed);
-        async { Ok(()) }
-    })
+    TimedService::every(CENSUS).run_fn_with(
+        (users, counted),
+        async |(users, counted): (Users, Arc<AtomicU64>), _: Tick| {
+            counted.store(users.counts().await?.len() as u64, Ordering::Relaxed);
+            Ok(())
+        },
+    )
 }
 
 /// The web server. Added to the host last, so that it stops first: then nobody asks for more.

@@ -7,19 +7,19 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::{Json, Router};
 use backgroundjobs_core::prelude::*;
-use backgroundjobs_core::{CancelStatus, JobId};
+use backgroundjobs_core::{Builder, CancelStatus, JobId};
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::{Attempt, TestKit};
 use serde::Deserialize;
 use tower::ServiceExt;
 
 use super::services::Services;
-use super::{LATER, RegisterUser, Users, background_jobs, register, routes, routes_of_services};
+use super::{LATER, RegisterUser, Registry, Users, background_jobs, register, routes, routes_of_services};
 
 #[tokio::test]
 async fn a_sign_up_is_registered_three_seconds_later() {
-    let (kit, users) = (TestKit::new(), Users::default());
-    let jobs = kit.start(background_jobs(users.clone())).await;
+    let (kit, users) = (TestKit::new(), Users::in_memory());
+    let jobs = kit.start(program(&users)).await;
     let web = routes(jobs.manager(), users);
 
     let id = sign_up(&web, "/users/later", "masa").await;
@@ -37,15 +37,15 @@ async fn a_sign_up_is_registered_three_seconds_later() {
 
 #[tokio::test]
 async fn a_handler_that_fails_twice_is_tried_again_after_one_minute_and_then_two() {
-    let (kit, users) = (TestKit::new(), Users::default());
-    let registered = users.clone();
+    let (kit, users) = (TestKit::new(), Users::in_memory());
+    let registry = registry(&users);
     let mail_server_down_at_first = move |user: RegisterUser, ctx: JobContext| {
-        let users = registered.clone();
+        let registry = registry.clone();
         async move {
             if ctx.attempt() <= 2 {
                 return Err("the mail server is down".into());
             }
-            register(users, user, ctx).await
+            register(registry, user, ctx).await
         }
     };
     let program = BackgroundJobs::builder(|options| options.use_in_memory());
@@ -67,8 +67,8 @@ async fn a_handler_that_fails_twice_is_tried_again_after_one_minute_and_then_two
 
 #[tokio::test]
 async fn a_cancelled_job_never_runs() {
-    let (kit, users) = (TestKit::new(), Users::default());
-    let jobs = kit.start(background_jobs(users.clone())).await;
+    let (kit, users) = (TestKit::new(), Users::in_memory());
+    let jobs = kit.start(program(&users)).await;
     let web = routes(jobs.manager(), users);
 
     let id = sign_up(&web, "/users/later", "masa").await;
@@ -86,8 +86,8 @@ async fn a_cancelled_job_never_runs() {
 
 #[tokio::test]
 async fn the_services_of_the_host_work_beside_the_jobs() {
-    let (kit, users) = (TestKit::new(), Users::default());
-    let jobs = kit.build(background_jobs(users.clone()));
+    let (kit, users) = (TestKit::new(), Users::in_memory());
+    let jobs = kit.build(program(&users));
     let (services, host) = Services::new(jobs.clone(), users.clone());
     let host = kit.start_host(host).await;
     let web = routes(jobs.manager(), users).merge(routes_of_services(services.clone()));
@@ -117,6 +117,32 @@ async fn the_services_of_the_host_work_beside_the_jobs() {
 async fn post(web: &Router, path: &str) -> (StatusCode, String) {
     let request = Request::post(path).header("content-type", "application/json");
     send(web, request.body(Body::from(r#"{"name": "masa"}"#)).expect("a request")).await
+}
+
+#[tokio::test]
+async fn a_job_that_runs_twice_registers_its_user_once() {
+    let (kit, users) = (TestKit::new(), Users::in_memory());
+    let jobs = kit.start(program(&users)).await;
+    let web = routes(jobs.manager(), users);
+
+    let id = sign_up(&web, "/users", "masa").await;
+    assert_eq!(kit.settle().await.succeeded, 1);
+    jobs.manager().requeue(id).await.expect("the store answers");
+    assert_eq!(kit.settle().await.succeeded, 1);
+    assert_eq!(get(&web, "/users").await, r#"{"masa":1}"#);
+
+    sign_up(&web, "/users", "masa").await;
+    assert_eq!(kit.settle().await.succeeded, 1);
+    assert_eq!(get(&web, "/users").await, r#"{"masa":2}"#, "another job is another registration");
+    kit.finish().await;
+}
+
+fn program(users: &Users) -> Builder {
+    background_jobs(|options| options.use_in_memory(), registry(users))
+}
+
+fn registry(users: &Users) -> Registry {
+    Registry { users: users.clone(), work: Duration::ZERO }
 }
 
 /// Posts the name and answers the job's id.

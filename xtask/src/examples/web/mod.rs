@@ -2,6 +2,7 @@
 //! ends in good order.
 
 mod http;
+mod kill;
 mod server;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::Place;
 use http::{Connection, Reply};
+pub(super) use kill::registers_all_it_accepted;
 use server::Server;
 
 const CONNECTIONS: usize = 8;
@@ -29,7 +31,7 @@ const UNDER_WAY: Duration = Duration::from_millis(200);
 const STRANGE_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 pub(super) fn does_each_job_once(place: &Place) -> Result<(), String> {
-    let server = Server::start(place)?;
+    let server = Server::start(place, &[])?;
     let address = server.address();
     let clients: Vec<_> =
         (0..CONNECTIONS).map(|number| thread::spawn(move || register_users(address, number))).collect();
@@ -126,7 +128,7 @@ pub(super) fn answers_what_is_under_way(place: &Place) -> Result<(), String> {
 }
 
 pub(super) fn refuses_with_a_reason(place: &Place) -> Result<(), String> {
-    let server = Server::start(place)?;
+    let server = Server::start(place, &[])?;
     let mut connection = Connection::open(server.address())?;
     let strange_job = format!("/jobs/{STRANGE_ID}");
     let too_long = format!("{{\"name\": \"{}\"}}", "x".repeat(1024 * 1024));

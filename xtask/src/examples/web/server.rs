@@ -21,9 +21,9 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts it on a port that is free, and waits until it listens.
-    pub(super) fn start(place: &Place) -> Result<Self, String> {
+    pub(super) fn start(place: &Place, more: &[&str]) -> Result<Self, String> {
         let mut command = place.program("web");
-        command.args(["--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["--listen", "127.0.0.1:0"]).args(more).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().map_err(|error| format!("web cannot be started: {error}"))?;
         let (sender, lines) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
@@ -64,6 +64,12 @@ impl Server {
             return Err(format!("after SIG{by} it ended with {status} and said {said:?}"));
         }
         Ok(())
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(super) fn kill(&mut self) -> Result<(), String> {
+        signal("KILL", self.child.id())?;
+        self.wait().map(drop)
     }
 
     fn wait(&mut self) -> Result<ExitStatus, String> {

@@ -1,0 +1,3 @@
+-- The other two indexes of backgroundjobs-sqlite: what runs, for leases that run out; what is over, for clearing away.
+CREATE INDEX running ON jobs (lease_until, id) WHERE state = 1;
+CREATE INDEX over ON jobs (state, finished_at, id) WHERE state > 1;
