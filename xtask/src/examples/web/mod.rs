@@ -80,7 +80,7 @@ fn register_users(address: SocketAddr, client: usize) -> Result<BTreeSet<String>
 const LETTERS: usize = 5;
 
 pub(super) fn hosts_its_services(place: &Place) -> Result<(), String> {
-    let server = Server::start(place)?;
+    let server = Server::start(place, &[])?;
     let mut connection = Connection::open(server.address())?;
     let health = connection.send("GET", "/health", None)?;
     health.expect(200)?;
@@ -111,7 +111,7 @@ pub(super) fn hosts_its_services(place: &Place) -> Result<(), String> {
 }
 
 pub(super) fn answers_what_is_under_way(place: &Place) -> Result<(), String> {
-    let server = Server::start(place)?;
+    let server = Server::start(place, &[])?;
     let address = server.address();
     let (mut waits, mut other) = (Connection::open(address)?, Connection::open(address)?);
     waits.ask("POST", "/users/wait", Some("{\"name\": \"masa\"}"))?;
