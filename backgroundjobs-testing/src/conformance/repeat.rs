@@ -141,10 +141,10 @@ pub(super) async fn a_claim_and_its_repeat_hand_out_once(cx: &Context) {
         let mut first = pin!(cx.store().claim(&claim));
         // Sent, and at work unless the store answers at once.
         let early = poll_fn(|task| Poll::Ready(first.as_mut().poll(task))).await;
-        let second = cx.send(&repeat).await;
-        let first = match early {
-            Poll::Ready(reply) => reply,
-            Poll::Pending => first.await,
+        // Both are polled from here on: a call that nobody polls may keep its place in the queue for a connection.
+        let (first, second) = match early {
+            Poll::Ready(reply) => (reply, cx.send(&repeat).await),
+            Poll::Pending => tokio::join!(first, cx.send(&repeat)),
         };
         let mut seen: Vec<_> = [answer("claim", first), second]
             .iter()
