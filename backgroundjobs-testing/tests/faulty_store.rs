@@ -359,10 +359,6 @@ impl StoreUnderTest for Faultless {
         Some(Arc::new(faultless(fresh.guard::<MemoryStore>().clone())))
     }
 
-    async fn reopen(&self, fresh: &FreshStore) -> Option<Arc<dyn JobStore>> {
-        self.second_handle(fresh).await
-    }
-
     async fn own_clock(&self) -> Option<OwnClock> {
         let clock = VirtualClock::new();
         let store = MemoryStore::with_clock(Arc::new(clock.clone()));
