@@ -144,7 +144,11 @@ pub(super) async fn a_claim_and_its_repeat_hand_out_once(cx: &Context) {
         // Both are polled from here on: a call that nobody polls may keep its place in the queue for a connection.
         let (first, second) = match early {
             Poll::Ready(reply) => (reply, cx.send(&repeat).await),
-            Poll::Pending => tokio::join!(first, cx.send(&repeat)),
+            Poll::Pending => {
+                // The repeat has the first turn, so that it overtakes the claim wherever it can.
+                let (second, first) = tokio::join!(cx.send(&repeat), first);
+                (first, second)
+            }
         };
         let mut seen: Vec<_> = [answer("claim", first), second]
             .iter()
