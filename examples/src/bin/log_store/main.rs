@@ -13,6 +13,7 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::{self, Command};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
@@ -20,6 +21,7 @@ use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{Builder, JobFilter};
 use serde::{Deserialize, Serialize};
 use store::LogStore;
+use tokio::sync::Notify;
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,13 +36,17 @@ impl JobArgs for Parcel {
     const KIND: &'static str = "parcel";
 }
 
-/// The number of the parcel that is never done, in the process that dies over it.
-#[derive(Clone, Copy)]
-struct Heavy(Option<u32>);
+/// The parcel that is never done, in the process that dies over it.
+#[derive(Clone, Default)]
+struct Heavy {
+    number: Option<u32>,
+    begun: Arc<Notify>,
+}
 
-async fn pack(Heavy(heavy): Heavy, Parcel { number }: Parcel, ctx: JobContext) -> JobResult {
-    if heavy == Some(number) {
+async fn pack(heavy: Heavy, Parcel { number }: Parcel, ctx: JobContext) -> JobResult {
+    if heavy.number == Some(number) {
         println!("parcel {number} is heavy");
+        heavy.begun.notify_one();
         ctx.sleep(PATIENCE).await;
     }
     println!("parcel {number} is packed");
@@ -70,16 +76,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn pack_and_die(log: &Path) -> Result<(), Box<dyn Error>> {
-    let jobs = program(log, Heavy(Some(3))).build()?;
+    let heavy = Heavy { number: Some(3), ..Heavy::default() };
+    let jobs = program(log, heavy.clone()).build()?;
     jobs.start().await?;
     let parcels = (1..=5).map(|number| Parcel { number });
     let stored = jobs.manager().enqueue_many(parcels).await?;
     for packed in &stored[..2] {
         jobs.manager().wait(packed.id, PATIENCE).await?;
     }
-    while jobs.manager().get(stored[2].id).await?.is_some_and(|job| job.state != JobState::Running) {
-        tokio::task::yield_now().await;
-    }
+    heavy.begun.notified().await;
     println!("the process dies");
     process::exit(DEATH); // nothing is stopped, closed or dropped
 }
@@ -91,7 +96,7 @@ async fn die_and_go_on(log: &Path) -> Result<(), Box<dyn Error>> {
         return Err(format!("the first process ended with {status}").into());
     }
 
-    let jobs = program(log, Heavy(None)).build()?;
+    let jobs = program(log, Heavy::default()).build()?;
     print_counts("found", &jobs).await?;
     jobs.start().await?;
     jobs.wait_until_idle(PATIENCE).await?;
