@@ -61,8 +61,8 @@ impl SqliteStore {
     /// store.enqueue_in_tx(&mut tx, &jobs.manager(), Welcome { name: "masa".into() }).await?;
     /// tx.commit().await?;
     /// # jobs.wait_until_idle(Duration::from_secs(10)).await?;
-    /// # assert_eq!(jobs.stats().succeeded, 1);
     /// # jobs.stop(Duration::from_secs(10)).await?;
+    /// # assert_eq!(jobs.stats().succeeded, 1);
     /// # pool.close().await;
     /// # std::fs::remove_dir_all(&folder)?;
     /// # Ok(())
