@@ -50,7 +50,7 @@ fn a_failure_shows_clause_expectation_calls_and_seed() {
         "   3. claim #2 [2 of work] of kinds [task] for 30s at +0ns -> [[#1 generation 1], next due none], next \
          expiry +30s",
         "   4. renew [#1 generation 1] for 30s at +130s -> [Lost]",
-        "seed: none, it makes the same calls each time",
+        "seed: none, it draws nothing by chance",
     ];
     assert_eq!(message, lines(&expected));
 }
@@ -106,7 +106,7 @@ fn a_store_that_panics_shows_its_calls() {
         "   3. claim #2 [2 of work] of kinds [task] for 30s at +0ns -> [[#1 generation 1], next due none], next \
          expiry +30s",
         "   4. settle [#1 generation 1 retry in 0ns] at +1s -> a panic",
-        "seed: none, it makes the same calls each time",
+        "seed: none, it draws nothing by chance",
     ];
     assert_eq!(message, lines(&expected));
 }

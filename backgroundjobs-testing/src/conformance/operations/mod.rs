@@ -184,7 +184,7 @@ impl fmt::Display for Operations {
         }
         match calls.seed {
             Some(seed) => write!(f, "\nseed: {seed} ({SEEDS}={seed} runs it alone)"),
-            None => f.write_str("\nseed: none, it makes the same calls each time"),
+            None => f.write_str("\nseed: none, it draws nothing by chance"),
         }
     }
 }
