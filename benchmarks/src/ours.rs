@@ -53,10 +53,7 @@ pub async fn end_to_end<S: JobStore + 'static>(
     scene.running.start().await.map_err(text)?;
     let begun = Instant::now();
     let ids = scene.enqueue().await?;
-    scene.all_settled().await?;
-    let took = begun.elapsed();
-    scene.end(&ids).await?;
-    Ok(took)
+    scene.finish(begun, &ids).await
 }
 
 /// Enqueues everything, and then starts the worker. Answers how long the two took together, until every job is settled.
@@ -73,10 +70,7 @@ pub async fn one_after_the_other<S: JobStore + 'static>(
     let begun = Instant::now();
     let ids = scene.enqueue().await?;
     scene.running.start().await.map_err(text)?;
-    scene.all_settled().await?;
-    let took = begun.elapsed();
-    scene.end(&ids).await?;
-    Ok(took)
+    scene.finish(begun, &ids).await
 }
 
 /// Enqueues, and nothing runs. Answers how long that took.
@@ -134,6 +128,14 @@ impl<S: JobStore + 'static> Scene<S> {
             ids.extend(task.await.map_err(text)??);
         }
         Ok(ids)
+    }
+
+    /// Waits for the last end, answers how long it all took, and only then looks whether it is right.
+    async fn finish(&self, begun: Instant, ids: &[JobId]) -> Result<Duration, String> {
+        self.all_settled().await?;
+        let took = begun.elapsed();
+        self.end(ids).await?;
+        Ok(took)
     }
 
     /// Waits until the store has answered the end of each job.
