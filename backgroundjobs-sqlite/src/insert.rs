@@ -15,13 +15,10 @@ use crate::id;
 use crate::keys::{self, Held};
 use crate::lanes::Lane;
 use crate::row::{self, INLINE_BYTES};
+use crate::sizes;
 
 /// What each request is answered.
 pub(crate) type Answers = Vec<Result<Vec<Inserted>, Failed>>;
-
-/// So many rows one statement inserts; one that is larger than what is left to insert gets nothing for the rest, and
-/// leaves it out. Few sizes, because each is prepared once and kept.
-const SIZES: [usize; 5] = [1, 4, 16, 64, 250];
 
 /// A job on its way into a row.
 pub(crate) struct Arriving<'a> {
@@ -98,18 +95,18 @@ impl Engine {
     ) -> Result<(), Failed> {
         let shape = if rows.iter().all(Arriving::is_plain) { &PLAIN } else { &FULL };
         let ends_here = keys.is_empty() && !rows.iter().any(|row| is_apart(row.job));
-        let mut chunks = rows.chunks(SIZES[SIZES.len() - 1]).peekable();
-        while let Some(chunk) = chunks.next() {
-            let mut args = Args::new();
-            chunk.iter().for_each(|row| (shape.bind)(row, &mut args));
-            let insert = shape.statement(chunk.len());
-            let is_last = chunks.peek().is_none() && ends_here;
+        let mut next = shape.bind_part(rows);
+        while let Some(Part { text, args, rest }) = next {
+            let is_last = rest.is_empty() && ends_here;
             let end = if is_last { end } else { "" };
-            runs.run(&self.sql.text(&format!("{begin}{insert}; {end}")), args).await?;
+            let text = self.sql.text(&format!("{begin}{text}; {end}"));
+            // While SQLite is at work on one part, the values of the next are written down for it.
+            let (ran, bound) = tokio::join!(biased; runs.run(&text, args), async { shape.bind_part(rest) });
+            ran?;
             if is_last {
                 return Ok(());
             }
-            begin = "";
+            (begin, next) = ("", bound);
         }
         for row in rows.iter().filter(|row| is_apart(row.job)) {
             let metadata = row::metadata_text(&row.job.metadata);
@@ -309,10 +306,28 @@ const FULL: Shape = Shape {
     bind: bind_full,
 };
 
+/// A statement for the first of some rows, and what it binds.
+struct Part<'a, 'j> {
+    text: String,
+    args: Args,
+    rest: &'a [Arriving<'j>],
+}
+
 impl Shape {
+    /// The next part of these rows; `None` if there are none left.
+    fn bind_part<'a, 'j>(&self, rows: &'a [Arriving<'j>]) -> Option<Part<'a, 'j>> {
+        if rows.is_empty() {
+            return None;
+        }
+        let (part, rest) = rows.split_at(sizes::first_part(rows.len()));
+        let mut args = Args::new();
+        part.iter().for_each(|row| (self.bind)(row, &mut args));
+        Some(Part { text: self.statement(part.len()), args, rest })
+    }
+
     /// A statement for so many rows.
     fn statement(&self, rows: usize) -> String {
-        let size = SIZES.into_iter().find(|size| *size >= rows).unwrap_or(rows);
+        let size = sizes::with_room_for(rows);
         let row = format!("({})", vec!["?"; self.count].join(", "));
         let rows_of_values = vec![row.as_str(); size].join(", ");
         let mut text = format!("INSERT INTO {{p}}jobs ({}) ", self.columns);

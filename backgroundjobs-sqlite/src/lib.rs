@@ -68,6 +68,7 @@ mod renew;
 mod row;
 mod schema;
 mod settle;
+mod sizes;
 mod sql;
 mod store;
 #[cfg(test)]

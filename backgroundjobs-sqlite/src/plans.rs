@@ -27,7 +27,8 @@ fn statements() -> Vec<(&'static str, String)> {
         ("claim, keys", claiming::LET_GO_AT_START.into()),
         ("insert, look", insert::LOOK.into()),
         ("insert, keys", keys::TAKE.into()),
-        ("settle, complete", settle::completion()),
+        ("settle, complete", settle::completion(64)),
+        ("settle, complete, keys", settle::LET_GO_IF_OVER.into()),
         ("settle, look", settle::LOOK.into()),
         ("settle, write", settle::write()),
         ("settle, keys", keys::LET_GO_AT_END.into()),
@@ -38,6 +39,7 @@ fn statements() -> Vec<(&'static str, String)> {
         ("cancel, look", cancel::STATES.into()),
         ("cancel, flag", cancel::flag()),
         ("cancel", cancel::cancel()),
+        ("prune, any keys", prune::ANY_EXPIRED_KEYS.into()),
         ("prune, keys", prune::FORGET_EXPIRED_KEYS.into()),
         ("prune, first", prune::ended(JobState::Succeeded, "ASC")),
         ("prune, last", prune::ended(JobState::Failed, "DESC")),
@@ -125,8 +127,9 @@ async fn nor_after_the_user_has_had_the_tables_analyzed() {
         let mut db = file.engine.writer().await.expect("a connection");
         sqlx::raw_sql("ANALYZE").execute(db.connection()).await.expect("analyzed");
         // Those that run all the time do not depend on it at all.
-        for (name, text) in
-            statements().iter().filter(|(name, _)| name.starts_with("claim, ") || *name == "renew")
+        for (name, text) in statements()
+            .iter()
+            .filter(|(name, _)| name.starts_with("claim, ") || ["renew", "settle, complete"].contains(name))
         {
             expect_bounded(&mut db, name, text).await;
         }

@@ -1,7 +1,8 @@
 //! Prune: deleting what the retention does not keep, a bounded part at a time.
 //!
 //! Of each final state the jobs that go are those up to a bound, in the order in which they ended. One call deletes some
-//! of them in one short transaction, and says whether there are more.
+//! of them in one short transaction, and says whether there are more. Workers call often, and most often there is nothing
+//! to delete: that is found out without the connection that writes.
 
 use std::time::Duration;
 
@@ -33,6 +34,9 @@ struct Budget {
 
 impl Engine {
     pub(crate) async fn prune(&self, request: &PruneJobs, now: Timestamp) -> Result<PrunedJobs, Failed> {
+        if let Some(nothing) = self.nothing_to_prune(request, now).await? {
+            return Ok(nothing);
+        }
         let mut db = self.writer().await?;
         let mut change = db.change().await?;
         let args = Args::new().with(now.as_micros()).with(request.limit);
@@ -40,14 +44,32 @@ impl Engine {
         let most_jobs = request.limit.min(MOST_JOBS);
         let mut budget = Budget { jobs: most_jobs, bytes: MOST_BYTES };
         let mut next_prune = None;
-        for state in FINAL {
-            if let Some(keep) = request.retention.of(state).filter(|keep| *keep != Keep::FOREVER) {
-                let next = self.prune_state(&mut change, state, keep, now, &mut budget).await?;
-                next_prune = next_prune.into_iter().chain(next).min();
-            }
+        for (state, keep) in kept(request) {
+            let next = self.prune_state(&mut change, state, keep, now, &mut budget).await?;
+            next_prune = next_prune.into_iter().chain(next).min();
         }
         change.run_last(&self.sql.text("COMMIT"), Args::new()).await?;
         Ok(PrunedJobs { store_now: now, removed: most_jobs - budget.jobs, next_prune })
+    }
+
+    /// The answer, if there is nothing to delete yet.
+    async fn nothing_to_prune(
+        &self,
+        request: &PruneJobs,
+        now: Timestamp,
+    ) -> Result<Option<PrunedJobs>, Failed> {
+        let mut db = self.reader().await?;
+        let mut look = db.change().await?;
+        let answers = look.run(&self.sql.text(ANY_EXPIRED_KEYS), Args::new().with(now.as_micros())).await?;
+        let mut next_prune = (answers[1].number()? != 0).then_some(now);
+        for (state, keep) in kept(request) {
+            let bound = self.bound(&mut look, state, keep, now).await?;
+            let next = self.next_of(&mut look, state, keep, bound.as_ref(), now).await?;
+            next_prune = next_prune.into_iter().chain(next).min();
+        }
+        look.take_back().await?;
+        let is_due = next_prune.is_some_and(|next| next <= now);
+        Ok((!is_due).then_some(PrunedJobs { store_now: now, removed: 0, next_prune }))
     }
 
     /// Deletes jobs of one state, and says when there is more to delete.
@@ -67,8 +89,20 @@ impl Engine {
             let ids = self.pick(change, state, bound, budget).await?;
             self.erase(change, ids).await?;
         }
+        self.next_of(change, state, keep, bound.as_ref(), now).await
+    }
+
+    /// When the first job of this state goes, by what is there; `now` if it does already.
+    async fn next_of(
+        &self,
+        change: &mut Change<'_>,
+        state: JobState,
+        keep: Keep,
+        bound: Option<&Ended>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Failed> {
         let Some(first) = self.ended(change, state, "ASC", 0).await? else { return Ok(None) };
-        if bound.is_some_and(|bound| first <= bound) {
+        if bound.is_some_and(|bound| first <= *bound) {
             return Ok(Some(now));
         }
         Ok(keep.max_age.and_then(|age| too_old_at(first.0, age)))
@@ -137,6 +171,12 @@ impl Engine {
     }
 }
 
+/// The final states of which not all jobs are kept.
+fn kept(request: &PruneJobs) -> impl Iterator<Item = (JobState, Keep)> {
+    let kept = FINAL.into_iter().filter_map(|state| Some((state, request.retention.of(state)?)));
+    kept.filter(|(_, keep)| *keep != Keep::FOREVER)
+}
+
 /// The latest end that is too long ago at `now` (clause P-1); `None` if none can be.
 fn last_too_old(now: Timestamp, max_age: Duration) -> Option<Timestamp> {
     let instant = now.as_micros().checked_sub(longer_than(max_age)?)?;
@@ -174,6 +214,11 @@ pub(crate) fn pick(state: JobState) -> String {
          ORDER BY j.finished_at, j.id LIMIT $3"
     )
 }
+
+/// Begins, and tells whether a key's time is over.
+pub(crate) const ANY_EXPIRED_KEYS: &str = "\
+BEGIN;
+SELECT EXISTS (SELECT 1 FROM {p}keys WHERE until IS NOT NULL AND until <= $1)";
 
 pub(crate) const FORGET_EXPIRED_KEYS: &str = "\
 BEGIN IMMEDIATE;

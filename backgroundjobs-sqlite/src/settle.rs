@@ -4,71 +4,93 @@ use std::collections::{BTreeMap, HashSet};
 
 use backgroundjobs_core::{JobId, JobState, LeaseKey, Outcome, SettleJobs, Settled, Settlement, Timestamp};
 
-use crate::db::{Answer, Args, InTransaction};
+use crate::db::{Args, Change, InTransaction};
 use crate::engine::Engine;
 use crate::error::Failed;
 use crate::failures;
 use crate::id;
 use crate::keys;
 use crate::row::{self, Named, Packed};
+use crate::sizes;
+
+/// Completed claims of one generation, as most ends are: they are written without a look at the jobs.
+struct Completions<'a> {
+    of: Vec<&'a Settlement>,
+    generation: u64,
+}
 
 impl Engine {
     pub(crate) async fn settle(&self, request: &SettleJobs, now: Timestamp) -> Result<Vec<Settled>, Failed> {
         if request.outcomes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut ids = HashSet::with_capacity(request.outcomes.len());
-        let distinct = request.outcomes.iter().all(|settlement| ids.insert(settlement.lease.id));
-        // Of two ends of one job the order counts.
-        let (complete, others): (Vec<_>, Vec<_>) =
-            request.outcomes.iter().partition(|one| distinct && one.outcome == Outcome::Complete);
+        let (completions, others) = Completions::among(&request.outcomes);
+        // Before the connection is waited for: what SQLite has to wait for, nobody else gets done.
+        let args = completions.args(now);
+        let text = self.sql.text(&completion(completions.of.len()));
         let mut db = self.writer().await?;
         let mut change = db.change().await?;
-        let leases = id::leases(complete.iter().map(|one| &one.lease));
-        let count = i64::try_from(complete.len()).unwrap_or(i64::MAX);
-        let args = Args::new().with(leases).with(now.as_micros()).with(count);
-        if others.is_empty() {
-            let answers = change.run_last(&self.sql.text(&format!("{} COMMIT", completion())), args).await?;
-            return completed(&request.outcomes, &answers);
+        let answers = change.run(&text, args).await?;
+        let all_were_held = answers[1].affected == completions.of.len() as u64;
+        if answers[2].number()? != 0 {
+            let ids = id::array(completions.of.iter().map(|one| one.lease.id));
+            change.run(&self.sql.text(LET_GO_IF_OVER), Args::new().with(ids)).await?;
         }
-        let others = others.into_iter().collect::<Vec<_>>();
-        let args = args.with(id::array(others.iter().map(|one| one.lease.id)));
-        let answers = change.run(&self.sql.text(&format!("{} {LOOK}", completion())), args).await?;
-        let completed = completed(complete, &answers)?;
-        let mut jobs = Jobs::read(answers[4].text()?.unwrap_or_default())?;
-        let settled: Vec<_> = others.iter().map(|one| jobs.settle(one, now)).collect();
-        jobs.write(self, change).await?;
-        let (mut completed, mut settled) = (completed.into_iter(), settled.into_iter());
-        let answer = |one: &Settlement| {
-            let is_complete = distinct && one.outcome == Outcome::Complete;
-            if is_complete { completed.next() } else { settled.next() }
-        };
-        Ok(request.outcomes.iter().filter_map(answer).collect())
+        // Where some were not held, a look tells of each what became of it.
+        let others = if all_were_held { others } else { request.outcomes.iter().collect() };
+        let mut settled = Vec::new();
+        if !others.is_empty() {
+            let args = Args::new().with(id::array(others.iter().map(|one| one.lease.id)));
+            let answers = change.run(&self.sql.text(LOOK), args).await?;
+            let mut jobs = Jobs::read(answers[0].text()?.unwrap_or_default())?;
+            settled.extend(others.iter().map(|one| jobs.settle(one, now)));
+            jobs.write(self, &mut change).await?;
+        }
+        change.run_last(&self.sql.text("COMMIT"), Args::new()).await?;
+        Ok(in_order(&request.outcomes, &others, settled))
     }
 }
 
-/// The answers of those who completed: applied, unless the file says otherwise of some.
-fn completed<'a>(
-    outcomes: impl IntoIterator<Item = &'a Settlement>,
-    answers: &[Answer],
-) -> Result<Vec<Settled>, Failed> {
-    let outcomes: Vec<_> = outcomes.into_iter().collect();
-    if answers[1].affected == outcomes.len() as u64 {
-        return Ok(vec![Settled::Applied { state: JobState::Succeeded }; outcomes.len()]);
+impl<'a> Completions<'a> {
+    /// The completed claims of the generation that most of them have, and all other ends.
+    fn among(outcomes: &'a [Settlement]) -> (Self, Vec<&'a Settlement>) {
+        let mut ids = HashSet::with_capacity(outcomes.len());
+        // Of two ends of one job the order counts.
+        let distinct = outcomes.iter().all(|settlement| ids.insert(settlement.lease.id));
+        let is_complete = |one: &&Settlement| distinct && one.outcome == Outcome::Complete;
+        let mut generations: BTreeMap<u64, usize> = BTreeMap::new();
+        outcomes
+            .iter()
+            .filter(is_complete)
+            .for_each(|one| *generations.entry(one.lease.generation).or_default() += 1);
+        let generation =
+            generations.into_iter().max_by_key(|(_, count)| *count).map_or(0, |(generation, _)| generation);
+        let mut room = sizes::LARGEST;
+        let is_one = |one: &&Settlement| {
+            let is_one = room > 0 && is_complete(one) && one.lease.generation == generation;
+            room -= usize::from(is_one);
+            is_one
+        };
+        let (of, others) = outcomes.iter().partition(is_one);
+        (Self { of, generation }, others)
     }
-    let mut found = BTreeMap::new();
-    let mut packed = Packed::new(answers[2].text()?.unwrap_or_default());
-    while !packed.is_over() {
-        let (settled, state): (u64, i64) = (packed.number()?, packed.number()?);
-        found.insert(id::from_hex(packed.text(32)?)?, (settled, row::state(state)?));
+
+    fn args(&self, now: Timestamp) -> Args {
+        let generation = i64::try_from(self.generation).unwrap_or(i64::MAX);
+        let mut args = Args::new().with(now.as_micros()).with(generation);
+        self.of.iter().for_each(|one| args.push(&id::bytes(one.lease.id)[..]));
+        args
     }
-    let answer = |one: &Settlement| match found.get(&one.lease.id) {
-        Some((settled, state)) if *settled == one.lease.generation && *settled > 0 => {
-            Settled::Applied { state: *state }
-        }
-        _ => Settled::Lost,
+}
+
+/// The answers in the order of the ends: of those that were looked at, and of the others, who were all held.
+fn in_order(outcomes: &[Settlement], looked_at: &[&Settlement], settled: Vec<Settled>) -> Vec<Settled> {
+    let mut looked_at = looked_at.iter().zip(settled).peekable();
+    let answer = |one: &Settlement| {
+        let looked_at = looked_at.next_if(|(looked_at, _)| std::ptr::eq(**looked_at, one));
+        looked_at.map_or(Settled::Applied { state: JobState::Succeeded }, |(_, settled)| settled)
     };
-    Ok(outcomes.into_iter().map(answer).collect())
+    outcomes.iter().map(answer).collect()
 }
 
 /// The jobs that a settle is about, as they are and as they will be.
@@ -124,7 +146,7 @@ impl Jobs {
         Settled::Applied { state: job.state }
     }
 
-    async fn write(self, engine: &Engine, mut change: crate::db::Change<'_>) -> Result<(), Failed> {
+    async fn write(self, engine: &Engine, change: &mut Change<'_>) -> Result<(), Failed> {
         let changed = || self.jobs.iter().filter(|(_, job)| job.changed);
         let rows: Vec<_> = changed()
             .map(|(id, job)| {
@@ -140,9 +162,7 @@ impl Jobs {
             let over = changed().filter(|(_, job)| job.state.is_final()).map(|(id, _)| *id);
             change.run(&engine.sql.text(keys::LET_GO_AT_END), Args::new().with(id::array(over))).await?;
         }
-        self.failures.write(engine, &mut change).await?;
-        change.run_last(&engine.sql.text("COMMIT"), Args::new()).await?;
-        Ok(())
+        self.failures.write(engine, change).await
     }
 }
 
@@ -166,33 +186,30 @@ impl Job {
     }
 }
 
-/// Completes the leases of `$1` at `$2`; answers what became of them if it was not all `$3`; lets go of their keys.
-pub(crate) fn completion() -> String {
-    let complete = Named {
-        id: "e.key",
-        only: "j.generation = e.value AND j.state = 1",
-        ..Named::all(
-            "state = 2, settled = generation, crashes = 0, lease_until = NULL, worker = NULL, claim = NULL, \
-             finished_at = $2",
-        )
-    };
-    let complete = complete.change();
-    format!("BEGIN IMMEDIATE; {complete}; {EXCEPTIONS}")
+/// Begins, and completes claims of one generation at an instant, both bound before their ids; tells whether there are
+/// keys. The index is named because the planner, once it has counted few jobs, would rather look at all of them.
+pub(crate) fn completion(claims: usize) -> String {
+    let ids = vec!["?"; sizes::with_room_for(claims)].join(", ");
+    format!(
+        "BEGIN IMMEDIATE; \
+         UPDATE {{p}}jobs INDEXED BY sqlite_autoindex_{{p}}jobs_1 \
+         SET state = 2, settled = generation, crashes = 0, lease_until = NULL, worker = NULL, claim = NULL, finished_at = ? \
+         WHERE generation = ? AND +state = 1 AND id IN ({ids}); \
+         SELECT EXISTS (SELECT 1 FROM {{p}}keys)"
+    )
 }
 
-const EXCEPTIONS: &str = "\
-SELECT group_concat(j.settled || ',' || j.state || ',' || hex(j.id), '')
-    FROM (SELECT 1 WHERE changes() <> $3) CROSS JOIN json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.key);
+/// Lets go of the keys that jobs of `$1` (an array of ids) held until they were over, of those that are.
+pub(crate) const LET_GO_IF_OVER: &str = "\
 DELETE FROM {p}keys WHERE hold < 2 AND job IN (
-    SELECT j.id FROM (SELECT 1 WHERE EXISTS (SELECT 1 FROM {p}keys)) CROSS JOIN json_each($1) e
-        CROSS JOIN {p}jobs j ON j.id = unhex(e.key) WHERE j.state > 1
-);";
+    SELECT j.id FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value) WHERE j.state > 1
+)";
 
 pub(crate) const LOOK: &str = "\
 SELECT group_concat(
         j.state || ',' || j.generation || ',' || j.settled || ',' || j.flagged || ',' || j.attempts || ',' || j.crashes || ','
         || j.run_at || ',' || hex(j.id), '')
-    FROM json_each($4) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)";
+    FROM json_each($1) e CROSS JOIN {p}jobs j ON j.id = unhex(e.value)";
 
 /// Writes jobs as they were worked out to be, `$1`.
 pub(crate) fn write() -> String {

@@ -12,7 +12,7 @@ use backgroundjobs_core::{
     InsertedJobs, InspectStore, JobCounts, JobId, JobPage, JobRecord, JobStore, Keep, ListJobs, PruneJobs,
     PrunedJobs, QueueFacts, QueueName, RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases,
     RequeuedJobs, Retention, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
-    StoreProfile, Timestamp, WakeHub,
+    StoreProfile, Timestamp, WakeHub, step_aside,
 };
 
 use crate::engine::Engine;
@@ -61,6 +61,18 @@ impl SqliteStore {
             return Err(StoreError::new(operation, StoreErrorKind::Closed, "this handle was closed"));
         }
         Ok(&self.engine)
+    }
+
+    /// The answer of a call that may have had the connection that writes. Before its caller goes on with that, whoever waits
+    /// for the connection is let go first: it hands over its next command, and the file is worked on meanwhile.
+    async fn written<T>(
+        &self,
+        operation: StoreOperation,
+        call: impl Future<Output = Result<T, Failed>>,
+    ) -> Result<T, StoreError> {
+        let result = call.await;
+        step_aside().await;
+        self.told(operation, result)
     }
 
     pub(crate) fn told<T>(
@@ -120,35 +132,35 @@ impl JobStore for SqliteStore {
 
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
         let engine = self.open(StoreOperation::Insert)?;
-        let jobs = self.told(StoreOperation::Insert, engine.insert(request).await)?;
+        let jobs = self.written(StoreOperation::Insert, engine.insert(request)).await?;
         Ok(InsertedJobs { store_now: request.now, jobs })
     }
 
     async fn claim(&self, request: &ClaimJobs) -> Result<ClaimedJobs, StoreError> {
         let engine = self.open(StoreOperation::Claim)?;
-        self.told(StoreOperation::Claim, engine.claim(request, request.now).await)
+        self.written(StoreOperation::Claim, engine.claim(request, request.now)).await
     }
 
     async fn renew(&self, request: &RenewLeases) -> Result<RenewedLeases, StoreError> {
         let engine = self.open(StoreOperation::Renew)?;
-        let leases = self.told(StoreOperation::Renew, engine.renew(request, request.now).await)?;
+        let leases = self.written(StoreOperation::Renew, engine.renew(request, request.now)).await?;
         Ok(RenewedLeases { store_now: request.now, leases })
     }
 
     async fn settle(&self, request: &SettleJobs) -> Result<SettledJobs, StoreError> {
         let engine = self.open(StoreOperation::Settle)?;
-        let jobs = self.told(StoreOperation::Settle, engine.settle(request, request.now).await)?;
+        let jobs = self.written(StoreOperation::Settle, engine.settle(request, request.now)).await?;
         Ok(SettledJobs { store_now: request.now, jobs })
     }
 
     async fn recover(&self, request: &RecoverJobs) -> Result<RecoveredJobs, StoreError> {
         let engine = self.open(StoreOperation::Recover)?;
-        self.told(StoreOperation::Recover, engine.recover(request, request.now).await)
+        self.written(StoreOperation::Recover, engine.recover(request, request.now)).await
     }
 
     async fn cancel(&self, request: &CancelJobs) -> Result<Vec<CancelStatus>, StoreError> {
         let engine = self.open(StoreOperation::Cancel)?;
-        self.told(StoreOperation::Cancel, engine.cancel(&request.ids, request.now).await)
+        self.written(StoreOperation::Cancel, engine.cancel(&request.ids, request.now)).await
     }
 
     async fn get(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>, StoreError> {
@@ -158,7 +170,7 @@ impl JobStore for SqliteStore {
 
     async fn prune(&self, request: &PruneJobs) -> Result<PrunedJobs, StoreError> {
         let engine = self.open(StoreOperation::Prune)?;
-        self.told(StoreOperation::Prune, engine.prune(request, request.now).await)
+        self.written(StoreOperation::Prune, engine.prune(request, request.now)).await
     }
 
     fn local_hub(&self) -> Option<&WakeHub> {
@@ -202,22 +214,22 @@ impl InspectStore for SqliteStore {
 impl ControlStore for SqliteStore {
     async fn requeue(&self, now: Timestamp, ids: &[JobId]) -> Result<RequeuedJobs, StoreError> {
         let engine = self.open(StoreOperation::Requeue)?;
-        let jobs = self.told(StoreOperation::Requeue, engine.requeue(ids, now).await)?;
+        let jobs = self.written(StoreOperation::Requeue, engine.requeue(ids, now)).await?;
         Ok(RequeuedJobs { store_now: now, jobs })
     }
 
     async fn delete(&self, _now: Timestamp, ids: &[JobId]) -> Result<Vec<DeleteStatus>, StoreError> {
         let engine = self.open(StoreOperation::Delete)?;
-        self.told(StoreOperation::Delete, engine.delete(ids).await)
+        self.written(StoreOperation::Delete, engine.delete(ids)).await
     }
 
     async fn pause(&self, now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
         let engine = self.open(StoreOperation::Pause)?;
-        self.told(StoreOperation::Pause, engine.pause(queue, now).await)
+        self.written(StoreOperation::Pause, engine.pause(queue, now)).await
     }
 
     async fn resume(&self, _now: Timestamp, queue: &QueueName) -> Result<(), StoreError> {
         let engine = self.open(StoreOperation::Resume)?;
-        self.told(StoreOperation::Resume, engine.resume(queue).await)
+        self.written(StoreOperation::Resume, engine.resume(queue)).await
     }
 }

@@ -24,7 +24,6 @@ mod layer;
 mod ledger;
 mod recording;
 mod scheduler;
-mod step_aside;
 
 pub use check::{AssertEnqueued, AssertRan, FoundJob, FoundRun, KitJobs};
 pub use clock::{Skew, VirtualClock};

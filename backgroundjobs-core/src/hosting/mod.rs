@@ -44,7 +44,6 @@ mod service;
 #[cfg(feature = "signals")]
 mod signals;
 mod start;
-mod step_aside;
 mod stop;
 mod stopping;
 mod timed;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::cell::ServiceCell;
 use super::failure::outcome;
 use super::queue::{Shared, Task};
-use super::step_aside::step_aside;
 use super::{BackgroundService, ServiceResult, Stopping, TaskQueue};
 use crate::catch_panic::CatchPanic;
 use crate::env::TaskHandle;
+use crate::step_aside::step_aside;
 use crate::{BackgroundJobManager, ErrorText, TaskKind};
 
 /// The service that works through a [`TaskQueue`]; made by [`TaskQueue::workers`].

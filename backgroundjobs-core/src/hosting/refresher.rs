@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::failure::outcome;
 use super::refreshing::Shared;
-use super::step_aside::step_aside;
 use super::{BackgroundService, Fresh, Refreshing, ServiceFuture, ServiceResult, Stopping};
 use crate::catch_panic::CatchPanic;
 use crate::limits::{REFRESH_AT, REFRESH_RETRY_CAP, REFRESH_RETRY_FIRST, REFRESH_TIMEOUT};
+use crate::step_aside::step_aside;
 use crate::{BoxFuture, ErrorText, RetryPolicy, Timestamp};
 
 /// The service that keeps a [`Refreshing`] value fresh: at once when it starts, then when 90 % of the value's lifetime

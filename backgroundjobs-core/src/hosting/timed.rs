@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::failure::outcome;
 use super::schedule::{Missed, Schedule};
-use super::step_aside::step_aside;
 use super::{BackgroundService, ServiceFuture, ServiceResult, Stopping};
 use crate::catch_panic::CatchPanic;
+use crate::step_aside::step_aside;
 use crate::{BoxFuture, Timestamp};
 
 /// What is done at each tick of a [`TimedService`]. Dependencies are fields; `tick` is written as a plain `async fn`.

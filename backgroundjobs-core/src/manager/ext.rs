@@ -58,7 +58,7 @@ pub trait JobManagerExt: JobManager {
     }
 
     /// Enqueues a job for each args, in chunks of 1,000 (fewer where their args come to 16 MiB) that are stored
-    /// all or nothing.
+    /// all or nothing. The iterator is asked for the next chunk while one is being stored.
     ///
     /// # Errors
     /// [`EnqueueManyError`] has what was stored before, and which job failed why.
@@ -95,16 +95,22 @@ pub trait JobManagerExt: JobManager {
         async move {
             // An iterator may promise more than there is memory for.
             let mut stored = Vec::with_capacity(args.size_hint().0.min(INSERT_CHUNK));
+            let mut next = next_chunk(&mut args);
             loop {
-                match next_chunk(&mut args) {
+                let chunk = match next {
                     Ok(chunk) if chunk.is_empty() => return Ok(stored),
-                    Ok(chunk) => match self.submit(chunk).await {
-                        Ok(enqueued) => stored.extend(enqueued),
-                        Err(SubmitError { index, source }) => return Err(stopped_at(stored, index, source)),
-                    },
+                    Ok(chunk) => chunk,
                     Err((index, source)) => return Err(stopped_at(stored, index, source)),
+                };
+                // While the store is at work on one chunk, the next is written as JSON.
+                let (submitted, drafted) =
+                    tokio::join!(biased; self.submit(chunk), async { next_chunk(&mut args) });
+                match submitted {
+                    Ok(enqueued) => stored.extend(enqueued),
+                    Err(SubmitError { index, source }) => return Err(stopped_at(stored, index, source)),
                 }
                 progress(stored.len(), total);
+                next = drafted;
             }
         }
     }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use backgroundjobs_core::{
-    AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, Process, TaskKind,
+    AbortTask, BoxFuture, Checkpoint, Hooks, Outside, OutsideGuard, Process, TaskKind, step_aside,
 };
 use parking_lot::Mutex;
 
 use super::crash_plan::CrashPlan;
 use crate::history::History;
 use crate::scheduler::Steps;
-use crate::step_aside::step_aside;
 
 /// What the process is called that a kit's own `start` makes.
 const UNNAMED: &str = "the program";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use backgroundjobs_core::{Clock, Timestamp};
+use backgroundjobs_core::{Clock, Timestamp, step_aside};
 
 use super::explain::explain;
 use super::inhibitor::Inhibitor;
@@ -12,7 +12,6 @@ use super::report::Report;
 use super::shared::Shared;
 use super::state::{Asked, Step};
 use crate::current;
-use crate::step_aside::step_aside;
 
 /// Grants within one instant after which tasks are taken to wake each other without end.
 const MAX_GRANTS: u64 = 2_000_000;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backgroundjobs_core::{
     ClaimJobs, ClaimedJob, InsertJobs, JobId, JobStore, LeaseStatus, NewJob, Outcome, RecoverJobs,
-    RenewLeases, SettleJobs, Settled, Settlement, StoreError,
+    RenewLeases, SettleJobs, Settled, Settlement, StoreError, step_aside,
 };
 use fastrand::Rng;
 use parking_lot::Mutex;
@@ -17,7 +17,6 @@ use tokio::sync::Notify;
 use super::super::context::{LEASE, answer, error, lease_of, secs};
 use super::Clock;
 use super::account::Account;
-use crate::step_aside::step_aside;
 
 /// What producers still do, for workers that find nothing to do: on a store whose inserts take long, who asked again
 /// and again would be done before there is a job.
