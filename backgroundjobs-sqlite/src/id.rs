@@ -16,9 +16,10 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Result<JobId, Failed> {
 }
 
 pub(crate) fn from_hex(text: &str) -> Result<JobId, Failed> {
-    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
-    let number = number.ok_or_else(|| Failed::corrupt(format!("{text:?} is not a job's id in hex")))?;
-    Ok(JobId::from_uuid(uuid::Uuid::from_u128(number)))
+    // Of the ways to write one, this has no dashes.
+    let id = uuid::Uuid::try_parse(text).ok().filter(|_| text.len() == 32);
+    let id = id.ok_or_else(|| Failed::corrupt(format!("{text:?} is not a job's id in hex")))?;
+    Ok(JobId::from_uuid(id))
 }
 
 /// A JSON array of ids in hex.
