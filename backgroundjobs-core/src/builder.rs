@@ -163,6 +163,9 @@ impl Builder {
     pub fn build(self) -> Result<BackgroundJobs, BuildError> {
         let Self { options, drafts, mut problems } = self;
         let store = wrapped_store(options.stores, options.store_wrappers, &mut problems);
+        if options.poll_interval == Some(Duration::ZERO) {
+            problems.push(BuildProblem::ZeroPollOption);
+        }
         let queues = queues(options.queues, options.producer_only, store.as_deref(), &mut problems);
         let produced: Vec<Kind> =
             options.produced.iter().filter_map(|name| kind(name, name, &mut problems)).collect();
@@ -191,6 +194,7 @@ impl Builder {
             retention: options.retention,
             retry: options.retry,
             times: options.times,
+            poll_interval: options.poll_interval,
             on_finished: options.on_finished,
             on_drain: options.on_drain,
             queues: queues.clone(),
@@ -365,6 +369,8 @@ pub enum BuildProblem {
     DeafStore { store: &'static str },
     #[error("the {store} store is to be polled all the time: its profile needs a poll interval above zero")]
     ZeroPoll { store: &'static str },
+    #[error("options.poll_interval(..) needs a time above zero; leave it out for the store's own")]
+    ZeroPollOption,
     #[error(
         "there is no handler: call .register(..), or say options.producer_only() where other programs run \
          the jobs"

@@ -31,6 +31,7 @@ pub struct Options {
     pub(crate) store_wrappers: Vec<StoreWrapper>,
     pub(crate) max_crashes: u16,
     pub(crate) times: Times,
+    pub(crate) poll_interval: Option<Duration>,
     pub(crate) on_finished: Listeners<FinishedRun>,
     pub(crate) on_drain: Listeners<DrainProgress>,
 }
@@ -66,6 +67,7 @@ impl Options {
                 cancel_grace: CANCEL_GRACE,
                 read_ahead: READ_AHEAD,
             },
+            poll_interval: None,
             on_finished: Listeners::default(),
             on_drain: Listeners::default(),
         }
@@ -186,6 +188,14 @@ impl Options {
     /// lately; 100 ms unless set. Zero claims only what can start at once.
     pub fn read_ahead(mut self, time: Duration) -> Self {
         self.times.read_ahead = time;
+        self
+    }
+
+    /// How often a store that other processes write to is asked for work when nothing wakes the worker, give or take a
+    /// tenth; as often as the store's own [profile](crate::StoreProfile::poll_interval) says unless set, most often
+    /// every 5 s. A store that only this process writes to is not polled, whatever is set.
+    pub fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = Some(interval);
         self
     }
 

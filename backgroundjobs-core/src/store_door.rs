@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::catch_panic::CatchPanic;
 use crate::env::{Checkpoint, Outside};
@@ -26,8 +27,11 @@ pub(crate) struct StoreDoor {
 }
 
 impl StoreDoor {
-    pub(crate) fn new(store: Arc<dyn JobStore>, env: Env) -> Self {
-        Self { profile: store.profile(), store, env }
+    /// A store that is polled is polled every `poll_interval`, if the program says so.
+    pub(crate) fn new(store: Arc<dyn JobStore>, env: Env, poll_interval: Option<Duration>) -> Self {
+        let mut profile = store.profile();
+        profile.poll_interval = profile.poll_interval.map(|own| poll_interval.unwrap_or(own));
+        Self { profile, store, env }
     }
 
     pub(crate) const fn env(&self) -> &Env {

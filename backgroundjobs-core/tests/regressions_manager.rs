@@ -407,6 +407,9 @@ async fn a_poll_interval_of_zero_is_refused() {
     let built = BackgroundJobs::builder(|options| options.use_store(store)).register_fn(work).build();
     let error = built.expect_err("nobody polls all the time");
     assert!(error.to_string().contains("its profile needs a poll interval above zero"), "{error}");
+    let options = |options: Options| options.use_store(MemoryStore::new()).poll_interval(Duration::ZERO);
+    let error = BackgroundJobs::builder(options).register_fn(work).build().expect_err("nor by option");
+    assert!(error.to_string().contains("options.poll_interval(..) needs a time above zero"), "{error}");
 }
 
 /// A producer with a queue for each tenant was warned of each, twice, without end.

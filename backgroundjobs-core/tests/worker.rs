@@ -121,6 +121,23 @@ async fn a_store_that_announces_nothing_is_polled_and_own_retries_are_not_waited
 }
 
 #[tokio::test]
+async fn a_program_says_how_often_its_store_is_polled() {
+    let (kit, log, store) = (TestKit::new(), Log::default(), MemoryStore::new());
+    let deaf = TroubledStore::deaf(store.clone());
+    let builder = BackgroundJobs::builder(|options| options.use_store(deaf).poll_interval(SECOND * 60))
+        .register_fn_with(log.clone(), handler);
+    let _worker = kit.start(builder).await;
+    let elsewhere = TroubledStore::deaf(store);
+    let elsewhere = BackgroundJobs::builder(|options| options.use_store(elsewhere).producer_only());
+    let elsewhere = kit.build(elsewhere);
+    let _ = kit.advance(SECOND).await;
+    let _ = elsewhere.manager().enqueue(work("late", 0)).await.expect("enqueued");
+    assert_eq!(kit.advance(SECOND * 100).await.succeeded, 1);
+    assert_eq!(*log.lock(), [(60, "late".to_owned())]);
+    kit.finish().await;
+}
+
+#[tokio::test]
 async fn old_finished_jobs_are_cleared_away_as_jobs_end() {
     let (kit, log, store) = (TestKit::new(), Log::default(), MemoryStore::new());
     let keep = Retention { succeeded: Keep::latest(10), ..Retention::FOREVER };

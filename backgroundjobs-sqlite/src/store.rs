@@ -64,7 +64,8 @@ impl SqliteStore {
     }
 
     /// The answer of a call that may have had the connection that writes. Before its caller goes on with that, whoever waits
-    /// for the connection is let go first: it hands over its next command, and the file is worked on meanwhile.
+    /// for the connection is let go first: it hands over its next command, and the file is worked on meanwhile. Not for
+    /// inserts: whoever enqueues one by one is back so soon that the next transaction takes its next job along.
     async fn written<T>(
         &self,
         operation: StoreOperation,
@@ -132,7 +133,7 @@ impl JobStore for SqliteStore {
 
     async fn insert(&self, request: &InsertJobs) -> Result<InsertedJobs, StoreError> {
         let engine = self.open(StoreOperation::Insert)?;
-        let jobs = self.written(StoreOperation::Insert, engine.insert(request)).await?;
+        let jobs = self.told(StoreOperation::Insert, engine.insert(request).await)?;
         Ok(InsertedJobs { store_now: request.now, jobs })
     }
 

@@ -2,6 +2,7 @@
 //! options, and medians. What is measured, and the last figures, are in `docs/benchmarks.md`.
 
 mod load;
+mod new_file;
 pub mod ours;
 mod settings;
 mod spread;
@@ -9,6 +10,7 @@ mod sqlite_row;
 mod timers;
 
 pub use load::{Marks, Notice, shares};
+pub use new_file::NewFile;
 pub use settings::Settings;
 pub use spread::Spread;
 pub use sqlite_row::{SqliteRow, Took};

@@ -1,12 +1,11 @@
 //! [`SqliteRow`]: what is measured of the SQLite store, once, on a file of its own.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use backgroundjobs_sqlite::SqliteStore;
 
+use crate::NewFile;
 use crate::ours::{self, How, Shape};
 
 /// Slots of the worker: more than jobs that are ready at once would fill on two cores, as a program has that waits for
@@ -68,7 +67,7 @@ impl SqliteRow {
     /// The first call that failed, or what is wrong with what became of the jobs.
     pub async fn run(self, jobs: usize, file: &Path) -> Took {
         let file = NewFile::at(file)?;
-        let store = SqliteStore::new(file.0.as_path());
+        let store = SqliteStore::new(file.path());
         let shape = Shape { slots: SLOTS, how: How::Many, tasks: 2, keeps_all: true, by_stats: true };
         let one_by_one = |tasks| Shape { how: How::OneByOne, tasks, ..shape };
         match self {
@@ -78,36 +77,5 @@ impl SqliteRow {
             Self::Singles => ours::enqueue_alone(store, jobs, one_by_one(SINGLE_TASKS)).await,
             Self::OneTask => ours::enqueue_alone(store, jobs, one_by_one(1)).await,
         }
-    }
-}
-
-/// A file that is not there yet, and goes with this.
-struct NewFile(PathBuf);
-
-impl NewFile {
-    fn at(path: &Path) -> Result<Self, String> {
-        let file = Self(path.to_owned());
-        file.remove().map_err(|error| format!("{} cannot be removed: {error}", path.display()))?;
-        Ok(file)
-    }
-
-    /// With what SQLite puts beside it.
-    fn remove(&self) -> std::io::Result<()> {
-        for end in ["", "-wal", "-shm"] {
-            let mut path = self.0.clone().into_os_string();
-            path.push(end);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        // What cannot be removed lies in a build directory.
-        _ = self.remove();
     }
 }

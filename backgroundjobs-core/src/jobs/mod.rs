@@ -69,6 +69,7 @@ pub(crate) struct Parts {
     pub(crate) retry: RetryPolicy,
     pub(crate) retention: Option<Retention>,
     pub(crate) times: Times,
+    pub(crate) poll_interval: Option<Duration>,
     pub(crate) on_finished: Listeners<FinishedRun>,
     pub(crate) on_drain: Listeners<DrainProgress>,
 }
@@ -80,7 +81,7 @@ impl BackgroundJobs {
     }
 
     pub(crate) fn assemble(parts: Parts) -> Self {
-        let door = StoreDoor::new(parts.store, parts.env);
+        let door = StoreDoor::new(parts.store, parts.env, parts.poll_interval);
         Self {
             registry: parts.producing.registry.clone(),
             retention: parts.retention.unwrap_or(door.profile().retention),

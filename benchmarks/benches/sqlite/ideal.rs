@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use backgroundjobs_sqlite::SqliteStore;
-use benchmarks::{Marks, Notice};
+use benchmarks::{Marks, NewFile, Notice};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use crate::file::File;
+use crate::file;
 
 /// Jobs of one transaction, and rows of one statement.
 const BATCH: usize = 1_000;
@@ -16,7 +16,7 @@ const ROWS: usize = 250;
 /// Single inserts are slow, and fewer tell as much.
 const MOST_SINGLE: usize = 2_000;
 
-async fn connect(file: &File) -> sqlx::Result<SqliteConnection> {
+async fn connect(file: &NewFile) -> sqlx::Result<SqliteConnection> {
     let options = SqliteConnectOptions::new().filename(file.path()).create_if_missing(true);
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     let options = options.pragma("cache_size", "-64000").pragma("wal_autocheckpoint", "8000");
@@ -32,7 +32,7 @@ pub(crate) async fn end_to_end(jobs: usize) -> Result<Duration, String> {
 }
 
 async fn run(jobs: usize) -> sqlx::Result<Duration> {
-    let file = File::new();
+    let file = NewFile::at(&file()).map_err(sqlx::Error::Protocol)?;
     let mut connection = connect(&file).await?;
     let marks = Marks::new(jobs);
     let begun = Instant::now();
@@ -117,7 +117,7 @@ pub(crate) async fn single(jobs: usize) -> Result<Duration, String> {
 }
 
 async fn run_single(jobs: usize) -> sqlx::Result<Duration> {
-    let file = File::new();
+    let file = NewFile::at(&file()).map_err(sqlx::Error::Protocol)?;
     let mut connection = connect(&file).await?;
     let single = jobs.min(MOST_SINGLE);
     let insert = insert_of(1);
