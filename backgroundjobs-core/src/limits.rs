@@ -52,6 +52,8 @@ pub const MAX_ERRORS_PER_JOB: usize = 25;
 pub const INSERT_CHUNK: usize = 1_000;
 /// Args of one insert call of `enqueue_many`, in bytes, after which the chunk ends.
 pub const INSERT_CHUNK_BYTES: usize = 16 * 1024 * 1024;
+/// Who waits until nothing is left counts for one part in so many of that time, at most.
+pub const IDLE_COUNT_SHARE: u32 = 10;
 /// Jobs of one page of a listing.
 pub const LIST_PAGE: usize = 100;
 /// Cancels of unknown jobs that are remembered while a claim may be about to bring them.

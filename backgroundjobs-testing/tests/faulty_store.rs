@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
-    ClaimId, ClaimJobs, InsertJobs, Inserted, InsertedJobs, JobId, JobStore, Kind, NewJob, Payload,
+    ClaimId, ClaimJobs, InsertJobs, Inserted, InsertedJobs, JobId, JobStore, Kind, NewJob, Options, Payload,
     QueueDemand, QueueName, RemoteWakes, StoreError, StoreErrorKind, StoreOperation, Timestamp, WorkerId,
 };
 use backgroundjobs_memory::prelude::*;
@@ -308,6 +308,30 @@ async fn a_process_of_its_own_hears_of_no_other_and_finds_its_jobs_by_polling() 
     let _ = shop.manager().enqueue(Mail { to: 1 }).await.expect("stored");
     assert_eq!(kit.advance(seconds(5) - Duration::from_micros(1)).await.claimed, 0);
     assert_eq!(kit.advance(Duration::from_micros(1)).await.succeeded, 1);
+    kit.finish().await;
+}
+
+/// It counted after each end, and a count of much that waits keeps a store from its work.
+#[tokio::test]
+async fn who_waits_for_idleness_counts_for_a_tenth_of_the_time_at_most() {
+    let kit = TestKit::new();
+    // Each call takes a second.
+    let faults = Faults::seeded(1).delay(seconds(1)..=seconds(1));
+    let store = FaultyStore::new(MemoryStore::new(), &kit.clock(), faults);
+    let log = store.log();
+    let options = |options: Options| options.use_store(store).queue("default", 1).read_ahead(Duration::ZERO);
+    let jobs = BackgroundJobs::builder(options).register_fn(async |_: Mail, _: JobContext| Ok(()));
+    let jobs = kit.start(jobs).await;
+    kit.run(jobs.manager().enqueue_many((0..60).map(|to| Mail { to }))).await.expect("stored");
+    let begun = kit.now();
+    kit.run(jobs.wait_until_idle(seconds(600))).await.expect("idle");
+    let (took, counts) = (kit.now().since(begun), log.count_of(StoreOperation::Count, Fault::Delay));
+    assert!(took > seconds(60), "{took:?}");
+    // The last one, which may come at any time, beside one every ten seconds.
+    assert!(
+        counts >= 3 && seconds(10) * (u32::try_from(counts).expect("few") - 1) <= took,
+        "{counts} counts in {took:?}"
+    );
     kit.finish().await;
 }
 

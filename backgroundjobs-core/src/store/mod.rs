@@ -45,6 +45,9 @@ use crate::{JobId, JobRecord};
 ///
 /// # For every method
 ///
+/// Whoever calls a method polls its future until it is answered, or drops it: where calls take turns, one that is begun
+/// and left alone keeps the others waiting.
+///
 /// - **F-1 Atomic.** A call happens wholly or not at all, also when its future is dropped halfway. Where a
 ///   method answers item by item (renew, settle, cancel), each item is one such step.
 /// - **F-2 Empty.** A request without items is answered without items, not with an error.
@@ -240,7 +243,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// - **P-1** A job goes once it has been over for *longer* than its state's `max_age`, or when at least
     ///   `max_count` jobs of its state ended after it (of those that ended at one instant, the larger id
     ///   counts as later). Jobs that are not over never go.
-    /// - **P-2** At most `limit`, the longest over first within a state; which state goes first is open.
+    /// - **P-2** At most `limit`, the longest over first within a state; which state goes first is open. A store may delete
+    ///   fewer, so that other calls do not wait for it long.
     /// - **P-3** `next_prune` says when there is more to delete; see [`PrunedJobs`].
     /// - **P-4** A unique key still held for a time stays.
     ///
@@ -251,7 +255,8 @@ pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// What joins the managers and workers of this process that share this store; `None` when each handle is
     /// on its own, and then the profile must name a poll interval.
     ///
-    /// - **W-1** Every handle on the same data in one process answers the same hub.
+    /// - **W-1** Every handle on the same data in one process answers the same hub. Where data can be opened twice (a file,
+    ///   an address), that takes a table of hubs for the whole process, by what the data is.
     fn local_hub(&self) -> Option<&WakeHub>;
 
     /// Hears of other processes' changes; `None` when there are none, or when only polling finds them.

@@ -87,7 +87,7 @@ pub struct PrunedJobs {
     pub store_now: Timestamp,
     /// Jobs deleted.
     pub removed: u32,
-    /// When there is more to delete: not later than `store_now` when the limit was reached, later when a job
-    /// kept by age will be too old, `None` when only further finished jobs can bring work.
+    /// When there is more to delete: not later than `store_now` when the limit was reached or the store stopped before
+    /// it, later when a job kept by age will be too old, `None` when only further finished jobs can bring work.
     pub next_prune: Option<Timestamp>,
 }
