@@ -5,9 +5,8 @@ mod support;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    ClaimId, ClaimJobs, Failure, FailureKind, InsertJobs, JobId, JobStore, Keep, Kind, LeaseKey, NewJob,
-    Outcome, Payload, PruneJobs, QueueDemand, QueueName, Retention, SettleJobs, Settlement, Timestamp,
-    WorkerId,
+    Failure, FailureKind, InsertJobs, JobId, JobStore, Keep, LeaseKey, NewJob, Outcome, Payload, PruneJobs,
+    Retention, SettleJobs, Settlement, Timestamp,
 };
 use backgroundjobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 use support::folder::Folder;
@@ -18,16 +17,6 @@ const NO_RECORD: Retention = Retention { succeeded: NOTHING, failed: NOTHING, ca
 
 fn open(folder: &Folder) -> SqliteStore {
     SqliteStore::new(SqliteOptions::new(folder.file("jobs.db")).durability(Durability::Test))
-}
-
-async fn claim(store: &SqliteStore, now: Timestamp) -> Vec<LeaseKey> {
-    let queues = vec![QueueDemand { queue: QueueName::default_queue(), limit: 500 }];
-    let (claim, worker) =
-        (ClaimId::from_uuid(jobs::id().as_uuid()), WorkerId::from_uuid(jobs::id().as_uuid()));
-    let kinds = vec![Kind::new("task").expect("a kind")].into();
-    let request = ClaimJobs::new(now, claim, worker, queues, kinds, Duration::from_secs(30));
-    let reply = store.claim(&request).await.expect("claimed");
-    reply.queues[0].jobs.iter().map(|job| LeaseKey { id: job.id, generation: job.generation }).collect()
 }
 
 async fn settle(store: &SqliteStore, now: Timestamp, leases: Vec<LeaseKey>, outcome: &Outcome) {
@@ -42,7 +31,7 @@ async fn ended(store: &SqliteStore, count: usize, change: impl Fn(&mut NewJob)) 
     let ids = batch.iter().map(|job| job.id).collect();
     for part in batch.chunks(500) {
         store.insert(&InsertJobs::new(at(0), part.to_vec())).await.expect("stored");
-        let leases = claim(store, at(1)).await;
+        let leases = jobs::claim(store, at(1), 500).await;
         assert_eq!(leases.len(), part.len());
         settle(store, at(2), leases, &Outcome::Complete).await;
     }
@@ -92,9 +81,9 @@ async fn one_call_deletes_few_jobs_with_long_histories() {
     let failure = Failure::new(FailureKind::Error, "x".repeat(8_000).as_str());
     let retry = Outcome::Retry { delay: Duration::ZERO, failure: failure.clone() };
     for _ in 0..24 {
-        settle(&store, at(1), claim(&store, at(1)).await, &retry).await;
+        settle(&store, at(1), jobs::claim(&store, at(1), 500).await, &retry).await;
     }
-    settle(&store, at(2), claim(&store, at(2)).await, &Outcome::Fail { failure }).await;
+    settle(&store, at(2), jobs::claim(&store, at(2), 500).await, &Outcome::Fail { failure }).await;
     let removed = prune_all(&store, 1_000).await;
     assert!(removed.len() >= 4, "20 MB of error texts, about 4 at a time: {removed:?}");
     assert_eq!(removed.iter().sum::<u32>(), 100);
