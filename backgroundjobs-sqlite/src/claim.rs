@@ -2,7 +2,7 @@
 //!
 //! In one transaction: first a look at the head of each lane that is asked for, which costs one probe of an index each;
 //! then, for each queue that has something due, the first jobs of those lanes in order. What is scheduled for later, over,
-//! paused or of other kinds is never touched.
+//! paused or of other kinds is never gone through.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};

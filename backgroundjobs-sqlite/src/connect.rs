@@ -5,7 +5,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 
 use crate::options::{Durability, SqliteOptions};
 
-/// Statements kept prepared by each connection; a store has about 50, and a few shapes of each.
+/// Texts kept prepared by each connection; a store has about 50, and some dozens more for inserts, claims and ends of
+/// different sizes.
 const PREPARED: usize = 200;
 /// What a connection is opened with.
 pub(crate) struct ConnectTo {

@@ -1,6 +1,6 @@
 //! [`Engine`]: the connections to one file, shared by the handles that were cloned from each other.
 //!
-//! One connection writes, so that the writes of this process wait for each other in order and not, by trial and error,
+//! One connection writes, so that the writes of these handles wait for each other in order and not, by trial and error,
 //! for SQLite's lock; two read.
 
 use std::path::{Path, PathBuf};
@@ -167,7 +167,7 @@ impl Engine {
     }
 }
 
-const ENSURE_LANES: &str = "\
+pub(crate) const ENSURE_LANES: &str = "\
 BEGIN IMMEDIATE;
 INSERT INTO {p}lanes (queue, kind, priority)
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true

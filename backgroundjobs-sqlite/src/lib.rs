@@ -35,7 +35,7 @@
 //! ```
 //!
 //! Several processes of one machine may share the file: each sees at once what the others have done, and a worker starts
-//! what another process enqueues within 100 ms. A file on a network drive is not for SQLite.
+//! what another process enqueues within about 100 ms. A file on a network drive is not for SQLite.
 //!
 //! Unless told otherwise, an acknowledged call survives a power failure ([`Durability::PowerLoss`]). More to say about the
 //! file is in [`SqliteOptions`]; [`SqliteStore::enqueue_in_tx`] enqueues in a transaction of your own.

@@ -15,8 +15,8 @@ use crate::error::Failed;
 use crate::id;
 use crate::row;
 
-/// The most jobs, and about the most bytes of payloads and error texts, that go in one call, whatever its limit: meanwhile
-/// nobody else writes.
+/// The most jobs (and apart from them, keys whose time is over), and about the most bytes of payloads and error texts, that
+/// go in one call, whatever its limit: meanwhile nobody else writes.
 const MOST_JOBS: u32 = 1_000;
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
 const FINAL: [JobState; 3] = [JobState::Succeeded, JobState::Failed, JobState::Cancelled];
@@ -39,9 +39,9 @@ impl Engine {
         }
         let mut db = self.writer().await?;
         let mut change = db.change().await?;
-        let args = Args::new().with(now.as_micros()).with(request.limit);
-        change.run(&self.sql.text(FORGET_EXPIRED_KEYS), args).await?;
         let most_jobs = request.limit.min(MOST_JOBS);
+        let args = Args::new().with(now.as_micros()).with(most_jobs);
+        change.run(&self.sql.text(FORGET_EXPIRED_KEYS), args).await?;
         let mut budget = Budget { jobs: most_jobs, bytes: MOST_BYTES };
         let mut next_prune = None;
         for (state, keep) in kept(request) {

@@ -10,8 +10,9 @@ pub(crate) const VERSION: i64 = 1;
 pub(crate) const STEPS: [&str; VERSION as usize] = [FIRST];
 
 /// A job is one row of `jobs`, found by its id, or by one of three indexes: what waits, what runs, what is over. A
-/// lane is what waits of one queue, kind and priority; a claim looks at the first entries of its lanes and at nothing
-/// else. The other two indexes name the lane at their end, so that jobs are counted in them. Payloads too large for the row, which each change of state writes anew, are rows apart.
+/// lane is what waits of one queue, kind and priority; a claim looks at the first entries of its lanes, and not at those
+/// behind them. The other two indexes name the lane at their end, so that jobs are counted in them. Payloads too large for
+/// the row, which each change of state writes anew, are rows apart.
 const FIRST: &str = "\
 CREATE TABLE {p}meta (
     name TEXT PRIMARY KEY NOT NULL,

@@ -76,7 +76,9 @@ impl SqliteStore {
     /// Cancel safety: dropped before its end it may have written a part; then roll back.
     ///
     /// # Errors
-    /// [`EnqueueError`]; the transaction is as it was before, and can go on.
+    /// [`EnqueueError`]; the transaction is as it was before, and can go on. Not where the disk is full or fails
+    /// ([`StoreErrorKind::Unavailable`]): then SQLite may have rolled back all of it, your rows as well, and what is run on
+    /// it after that is no part of any transaction. So go no further with it, and begin another.
     pub async fn enqueue_in_tx<A: JobArgs>(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -89,7 +91,7 @@ impl SqliteStore {
     /// As [`enqueue_in_tx`](Self::enqueue_in_tx), with options of its own.
     ///
     /// # Errors
-    /// [`EnqueueError`]; the transaction is as it was before, and can go on.
+    /// [`EnqueueError`], after which the transaction is as [`enqueue_in_tx`](Self::enqueue_in_tx) says.
     pub async fn enqueue_in_tx_with<A: JobArgs>(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -124,7 +126,7 @@ impl SqliteStore {
     /// the store's: what [`enqueue_in_tx`](Self::enqueue_in_tx) calls.
     ///
     /// # Errors
-    /// [`StoreError`]; the transaction is as it was before, and can go on.
+    /// [`StoreError`], after which the transaction is as [`enqueue_in_tx`](Self::enqueue_in_tx) says.
     pub async fn insert_in_tx(
         &self,
         tx: &mut Transaction<'_, Sqlite>,
@@ -134,7 +136,7 @@ impl SqliteStore {
         let mut runs = Theirs(tx);
         let inserted = engine.insert_in(&mut runs, request).await;
         if inserted.is_err() {
-            // Where it did not even come to the savepoint, there is none to go back to.
+            // Where it did not even come to the savepoint, or SQLite took everything back, there is none to go back to.
             _ = runs.run(&engine.sql.text(TAKE_BACK), Args::new()).await;
         }
         let jobs = self.told(StoreOperation::Insert, inserted.map_err(said_of_theirs))?;

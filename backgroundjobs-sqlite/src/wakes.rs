@@ -1,7 +1,7 @@
 //! Hearing of what other connections commit: other processes, and transactions of this program.
 //!
 //! SQLite tells nobody that a file has changed, but a connection can ask for a number, `data_version`, that changes when
-//! another connection has committed. That is two trips to its thread and no lock, so it is asked for often.
+//! another connection has committed. That is one trip to its thread, and no lock of the file, so it is asked for often.
 
 use std::time::Duration;
 

@@ -5,10 +5,12 @@ mod support;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    Failure, FailureKind, InsertJobs, JobId, JobStore, Keep, LeaseKey, NewJob, Outcome, Payload, PruneJobs,
-    Retention, SettleJobs, Settlement, Timestamp,
+    Failure, FailureKind, InsertJobs, JobId, JobStore, Keep, KeyHold, LeaseKey, NewJob, Outcome, Payload,
+    PruneJobs, Retention, SettleJobs, Settlement, Timestamp, UniqueKey,
 };
 use backgroundjobs_sqlite::{Durability, SqliteOptions, SqliteStore};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Row};
 use support::folder::Folder;
 use support::jobs::{self, at};
 
@@ -87,4 +89,28 @@ async fn one_call_deletes_few_jobs_with_long_histories() {
     let removed = prune_all(&store, 1_000).await;
     assert!(removed.len() >= 4, "20 MB of error texts, about 4 at a time: {removed:?}");
     assert_eq!(removed.iter().sum::<u32>(), 100);
+}
+
+#[tokio::test]
+async fn one_call_forgets_a_thousand_keys_at_most_whatever_its_limit() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    for first in [0, 1_000, 2_000] {
+        let keyed = (first..first + 1_000).map(|number: u32| {
+            let hold = KeyHold::For(Duration::from_secs(1));
+            let mut job = jobs::job();
+            job.unique = Some(UniqueKey { key: number.to_string().into(), hold });
+            job
+        });
+        store.insert(&InsertJobs::new(at(0), keyed.collect())).await.expect("stored");
+    }
+    let connect = SqliteConnectOptions::new().filename(folder.file("jobs.db"));
+    let mut own = connect.connect().await.expect("a connection");
+    let mut left = Vec::new();
+    for _ in 0..4 {
+        store.prune(&PruneJobs::new(at(3), NO_RECORD, 100_000)).await.expect("pruned");
+        let count = sqlx::query("SELECT count(*) FROM backgroundjobs_keys").fetch_one(&mut own).await;
+        left.push(count.expect("counted").get::<i64, _>(0));
+    }
+    assert_eq!(left, [2_000, 1_000, 0, 0]);
 }

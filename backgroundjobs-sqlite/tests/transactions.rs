@@ -11,7 +11,7 @@ use backgroundjobs_sqlite::prelude::*;
 use backgroundjobs_testing::{Limits, TestKit};
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{Row, SqlitePool};
+use sqlx::{AssertSqlSafe, Row, SqlitePool};
 use support::folder::Folder;
 
 #[derive(Serialize, Deserialize)]
@@ -188,5 +188,29 @@ async fn a_transaction_on_another_file_is_told_so() {
         .await
         .expect("the transaction goes on");
     tx.commit().await.expect("committed");
+    program.kit.finish().await;
+}
+
+/// SQLite takes everything back by itself, and what follows would be no part of any transaction.
+#[tokio::test]
+async fn a_full_disk_takes_the_whole_transaction_back() {
+    let program = Program::start().await;
+    let pages: i64 = sqlx::query("PRAGMA page_count").fetch_one(&program.pool).await.expect("counted").get(0);
+    let mut tx = program.begin().await;
+    let full = format!("PRAGMA max_page_count = {}", pages + 5);
+    sqlx::raw_sql(AssertSqlSafe(full)).execute(&mut *tx).await.expect("set");
+    let (manager, mut enqueued) = (program.node.manager(), Vec::new());
+    let error = loop {
+        match program.store.enqueue_in_tx(&mut tx, &manager, Welcome { name: "x".repeat(600) }).await {
+            Ok(job) => enqueued.push(job.id),
+            Err(error) => break error,
+        }
+        assert!(enqueued.len() < 1_000, "5 pages do not hold 600 kB");
+    };
+    assert!(matches!(&error, EnqueueError::Store { source, .. } if source.is_retryable()), "{error}");
+    assert!(enqueued.len() > 5, "{} enqueued", enqueued.len());
+    tx.commit().await.expect_err("there is nothing left to commit");
+    assert_eq!((program.ran().await, program.users().await), (0, 0));
+    assert!(program.store.get(&enqueued).await.expect("read").iter().all(Option::is_none));
     program.kit.finish().await;
 }

@@ -1,5 +1,6 @@
-//! The least that the same work takes in a file: a bare loop in sqlx, on one connection with the settings and the columns of
-//! the store, without retries, leases that are looked after, or anybody to wake.
+//! The same work as a bare loop: sqlx on one connection with the settings and the tables of the store, without retries,
+//! leases that are looked after, or anybody to wake. It is written as one would write it, a command for each statement and
+//! a row for each job; the loop in `peers/ideal-sqlx` has the shapes that are fastest.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The SQLite store against a bare loop in sqlx on the same file settings and columns. The rows are run in turns, round by
+//! The SQLite store against a bare loop in sqlx on the same file settings and tables. The rows are run in turns, round by
 //! round, so that what slows the machine down for a while slows all of them; each round gives its own ratios.
 //!
 //! Every row checks that each job ran exactly once, or lies in the file. No time makes this program fail.

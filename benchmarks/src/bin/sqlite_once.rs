@@ -1,6 +1,7 @@
 //! One row of the SQLite store, once: `sqlite_once ROW JOBS FILE`; prints the seconds that it took.
 //!
-//! A program of its own, so that `cargo xtask peers` can run it in turns with other programs, which bring another SQLite.
+//! A program of its own, so that `cargo xtask peers` can run it in turns with other programs, some of which bring another
+//! SQLite.
 
 use std::path::Path;
 use std::process::ExitCode;
