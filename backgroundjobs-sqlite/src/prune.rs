@@ -19,6 +19,8 @@ use crate::row;
 /// go in one call, whatever its limit: meanwhile nobody else writes.
 const MOST_JOBS: u32 = 1_000;
 const MOST_BYTES: i64 = 4 * 1024 * 1024;
+/// What a failure counts beside its text: each is a row to delete, and so about 8,000 go in one call.
+const BYTES_OF_FAILURE: i64 = 500;
 const FINAL: [JobState; 3] = [JobState::Succeeded, JobState::Failed, JobState::Cancelled];
 /// Comes after every id.
 const AFTER_ALL_IDS: [u8; 17] = [0xff; 17];
@@ -204,12 +206,12 @@ pub(crate) fn ended(state: JobState, order: &str) -> String {
     )
 }
 
-/// The first `$3` jobs of this state that ended up to (`$1`, `$2`), with the bytes that lie apart.
+/// The first `$3` jobs of this state that ended up to (`$1`, `$2`), with what they take from the budget's bytes.
 pub(crate) fn pick(state: JobState) -> String {
     let state = row::state_number(state);
     format!(
         "SELECT j.id, coalesce((SELECT octet_length(p.args) FROM {{p}}payloads p WHERE p.job = j.id), 0) \
-         + coalesce((SELECT sum(octet_length(f.text)) FROM {{p}}failures f WHERE f.job = j.id), 0) \
+         + coalesce((SELECT sum(octet_length(f.text) + {BYTES_OF_FAILURE}) FROM {{p}}failures f WHERE f.job = j.id), 0) \
          FROM {{p}}jobs j WHERE j.state = {state} AND j.state > 1 AND (j.finished_at, j.id) <= ($1, $2) \
          ORDER BY j.finished_at, j.id LIMIT $3"
     )

@@ -78,7 +78,8 @@ impl SqliteStore {
     /// # Errors
     /// [`EnqueueError`]; the transaction is as it was before, and can go on. Not where the disk is full or fails
     /// ([`StoreErrorKind::Unavailable`]): then SQLite may have rolled back all of it, your rows as well, and what is run on
-    /// it after that is no part of any transaction. So go no further with it, and begin another.
+    /// it after that is no part of any transaction. So go no further with it. sqlx 0.9 takes its connection to be in a
+    /// transaction still, and `begin_with` on that is an error until it is closed.
     pub async fn enqueue_in_tx<A: JobArgs>(
         &self,
         tx: &mut Transaction<'_, Sqlite>,

@@ -75,17 +75,32 @@ async fn one_call_deletes_few_jobs_whose_args_are_large() {
     assert!(store.get(&ids).await.expect("read").iter().all(Option::is_none));
 }
 
+/// Inserts so many jobs, each of which fails 25 times.
+async fn failed(store: &SqliteStore, count: usize, text: &str) {
+    store.insert(&InsertJobs::new(at(0), (0..count).map(|_| jobs::job()).collect())).await.expect("stored");
+    let failure = Failure::new(FailureKind::Error, text);
+    let retry = Outcome::Retry { delay: Duration::ZERO, failure: failure.clone() };
+    for _ in 0..24 {
+        settle(store, at(1), jobs::claim(store, at(1), count).await, &retry).await;
+    }
+    settle(store, at(2), jobs::claim(store, at(2), count).await, &Outcome::Fail { failure }).await;
+}
+
+#[tokio::test]
+async fn one_call_deletes_few_jobs_with_many_failures_however_short() {
+    let folder = Folder::new();
+    let store = open(&folder);
+    failed(&store, 800, "no").await;
+    let removed = prune_all(&store, 1_000).await;
+    assert!(removed.len() >= 3, "20,000 failures, about 8,000 at a time: {removed:?}");
+    assert_eq!(removed.iter().sum::<u32>(), 800);
+}
+
 #[tokio::test]
 async fn one_call_deletes_few_jobs_with_long_histories() {
     let folder = Folder::new();
     let store = open(&folder);
-    store.insert(&InsertJobs::new(at(0), (0..100).map(|_| jobs::job()).collect())).await.expect("stored");
-    let failure = Failure::new(FailureKind::Error, "x".repeat(8_000).as_str());
-    let retry = Outcome::Retry { delay: Duration::ZERO, failure: failure.clone() };
-    for _ in 0..24 {
-        settle(&store, at(1), jobs::claim(&store, at(1), 500).await, &retry).await;
-    }
-    settle(&store, at(2), jobs::claim(&store, at(2), 500).await, &Outcome::Fail { failure }).await;
+    failed(&store, 100, &"x".repeat(8_000)).await;
     let removed = prune_all(&store, 1_000).await;
     assert!(removed.len() >= 4, "20 MB of error texts, about 4 at a time: {removed:?}");
     assert_eq!(removed.iter().sum::<u32>(), 100);
