@@ -1,4 +1,4 @@
-//! A worker that would ask in an hour hears at once of what another process enqueues.
+//! A worker that would ask in an hour hears soon of what another process enqueues, and of a transaction of the user's own.
 
 mod support;
 
@@ -10,6 +10,8 @@ use std::time::Duration;
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_sqlite::prelude::*;
 use serde::{Deserialize, Serialize};
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 use support::folder::Folder;
 use tokio::sync::Notify;
 
@@ -48,18 +50,40 @@ async fn heard_in_time(heard: impl Future<Output = ()>) {
     in_time.expect("the worker hears of a job long before its poll in an hour");
 }
 
+/// A worker that was started, and what tells that a job has ended.
+async fn worker(store: SqliteStore) -> (BackgroundJobs, Arc<Notify>) {
+    let ended = Arc::new(Notify::new());
+    let heard = ended.clone();
+    let jobs = BackgroundJobs::builder(|options| {
+        options.use_store(store).poll_interval(LIMIT).on_finished(move |_| heard.notify_one())
+    });
+    let jobs = jobs.register_fn(|_: Ring, _: JobContext| std::future::ready(Ok(()))).build().expect("built");
+    jobs.start().await.expect("started");
+    (jobs, ended)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_of_a_transaction_starts_after_its_commit_and_long_before_the_next_poll() {
+    let folder = Folder::new();
+    let pool = SqlitePool::connect_with(SqliteConnectOptions::new().filename(folder.file("jobs.db")));
+    let store = SqliteStore::new(folder.file("jobs.db"));
+    let (worker, ended) = worker(store.clone()).await;
+    let pool = pool.await.expect("a pool");
+    for round in 0..u64::from(ROUNDS) {
+        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.expect("begun");
+        store.enqueue_in_tx(&mut tx, &worker.manager(), Ring).await.expect("enqueued");
+        assert!(worker.stats().claimed <= round, "nothing is claimed before the commit");
+        tx.commit().await.expect("committed");
+        heard_in_time(ended.notified()).await;
+    }
+    worker.stop(LIMIT).await.expect("stopped");
+    assert_eq!(worker.stats().succeeded, u64::from(ROUNDS));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_of_another_process_starts_long_before_the_next_poll() {
     let folder = Folder::new();
-    let ended = Arc::new(Notify::new());
-    let heard = ended.clone();
-    let worker = BackgroundJobs::builder(|options| {
-        let options = options.use_sqlite(folder.file("jobs.db")).poll_interval(LIMIT);
-        options.on_finished(move |_| heard.notify_one())
-    });
-    let worker =
-        worker.register_fn(|_: Ring, _: JobContext| std::future::ready(Ok(()))).build().expect("built");
-    worker.start().await.expect("started");
+    let (worker, ended) = worker(SqliteStore::new(folder.file("jobs.db"))).await;
 
     let mut command = Command::new(std::env::current_exe().expect("a path"));
     command.args(["--exact", "child", "--nocapture"]).env(FILE, folder.file("jobs.db"));
