@@ -279,9 +279,9 @@ async fn nothing_is_lost_by_sixty_kills_of_a_process() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_by_sixty_kills_of_two_processes_on_one_file() {
-    let (account, records) = rounds(30, 2, "works").await;
-    expect_right(&account, &records, 30);
+async fn nothing_is_lost_by_sixty_rounds_of_two_processes_killed_on_one_file() {
+    let (account, records) = rounds(60, 2, "works").await;
+    expect_right(&account, &records, 60);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
