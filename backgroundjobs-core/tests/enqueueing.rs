@@ -3,6 +3,8 @@
 #[path = "support/wrok.rs"]
 mod wrok;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -265,4 +267,21 @@ async fn an_iterator_that_is_over_is_asked_no_more() {
     assert_eq!(jobs.manager().enqueue_many(args).await.expect("enqueued").len(), 3);
     assert_eq!(kit.settle().await.succeeded, 3);
     kit.finish().await;
+}
+
+/// On a store that never waits it kept its thread to the end, so that no timeout could end it.
+#[tokio::test]
+async fn others_have_their_turn_after_each_chunk() {
+    let kit = TestKit::new();
+    let jobs = kit.build(builder());
+    let manager = jobs.manager();
+    let mut call = pin!(manager.enqueue_many((0..5_000).map(|number| work(&number.to_string()))));
+    let mut turns = 0;
+    let stored = poll_fn(|cx| {
+        turns += 1;
+        call.as_mut().poll(cx)
+    });
+    assert_eq!(stored.await.expect("enqueued").len(), 5_000);
+    assert_eq!(turns, 6);
+    kit.abandon();
 }

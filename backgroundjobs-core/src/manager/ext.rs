@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{EnqueueError, EnqueueManyError, EnqueueOptions, Enqueued, JobDraft, JobManager, SubmitError};
 use crate::limits::{INSERT_CHUNK, INSERT_CHUNK_BYTES};
-use crate::{JobArgs, Timestamp};
+use crate::{JobArgs, Timestamp, step_aside};
 
 /// The typed verbs that every manager has; in the prelude.
 ///
@@ -116,6 +116,8 @@ pub trait JobManagerExt: JobManager {
                     Err(SubmitError { index, source }) => return Err(stopped_at(stored, index, source)),
                 }
                 progress(stored.len(), total);
+                // A store may never have to wait, and an iterator may never end.
+                step_aside().await;
             }
         }
     }
