@@ -3,13 +3,16 @@
 #[path = "support/wrok.rs"]
 mod wrok;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use backgroundjobs_core::prelude::*;
 use backgroundjobs_core::{
     CancelStatus, Enqueued, Explanation, JobDraft, JobRecord, KeyHold, RequeueStatus, StoreError,
-    SubmitError, WaitError,
+    SubmitError, WaitError, step_aside,
 };
 use backgroundjobs_memory::prelude::*;
 use backgroundjobs_testing::TestKit;
@@ -169,12 +172,26 @@ async fn a_failed_job_can_be_put_back() {
 struct Noting {
     inner: Arc<dyn JobManager>,
     kinds: Mutex<Vec<String>>,
+    /// Jobs that an iterator gave, and how many it had given at each of the first four turns of each call.
+    drawn: AtomicUsize,
+    drawn_by: Mutex<Vec<usize>>,
+}
+
+impl Noting {
+    fn of(inner: Arc<dyn JobManager>) -> Arc<Self> {
+        let (kinds, drawn, drawn_by) = Default::default();
+        Arc::new(Self { inner, kinds, drawn, drawn_by })
+    }
 }
 
 #[async_trait]
 impl JobManager for Noting {
     async fn submit(&self, jobs: Vec<JobDraft>) -> Result<Vec<Enqueued>, SubmitError> {
         self.kinds.lock().extend(jobs.iter().map(|job| job.kind.to_string()));
+        for _ in 0..4 {
+            self.drawn_by.lock().push(self.drawn.load(Ordering::Relaxed));
+            step_aside().await;
+        }
         self.inner.submit(jobs).await
     }
 
@@ -203,7 +220,7 @@ impl JobManager for Noting {
 async fn a_manager_of_ones_own_sees_every_enqueue() {
     let kit = TestKit::new();
     let jobs = kit.start(builder()).await;
-    let noting = Arc::new(Noting { inner: jobs.manager(), kinds: Mutex::default() });
+    let noting = Noting::of(jobs.manager());
     let manager: Arc<dyn JobManager> = noting.clone();
     let one = manager.enqueue(work("one")).await.expect("enqueued");
     assert!(one.is_new && manager.get(one.id).await.expect("answers").is_some());
@@ -213,4 +230,58 @@ async fn a_manager_of_ones_own_sees_every_enqueue() {
     assert_eq!(*noting.kinds.lock(), ["work", "work", "work", "wrok"]);
     assert_eq!(kit.settle().await.succeeded, 3);
     kit.finish().await;
+}
+
+/// A call was begun and left alone until the iterator had given a thousand jobs: meanwhile it may hold a lock of the store.
+#[tokio::test]
+async fn a_chunk_goes_on_being_stored_while_jobs_of_the_next_are_drawn() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let noting = Noting::of(jobs.manager());
+    let args = (0..1_500).map(|number| {
+        noting.drawn.fetch_add(1, Ordering::Relaxed);
+        work(&number.to_string())
+    });
+    let mut drawn = Vec::new();
+    let progress = |done, _| drawn.push((done, noting.drawn.load(Ordering::Relaxed)));
+    let stored = noting.enqueue_many_with(args, progress).await.expect("enqueued");
+    assert_eq!(stored.len(), 1_500);
+    assert_eq!(*noting.drawn_by.lock(), [1_000, 1_001, 1_002, 1_003, 1_500, 1_500, 1_500, 1_500]);
+    let [(1_000, by_the_first), (1_500, 1_500)] = drawn[..] else { panic!("{drawn:?}") };
+    assert!((1_003..1_100).contains(&by_the_first), "as soon as it is stored: {by_the_first}");
+    assert_eq!(kit.settle().await.succeeded, 1_500);
+    kit.finish().await;
+}
+
+/// After its end an iterator may do what it likes.
+#[tokio::test]
+async fn an_iterator_that_is_over_is_asked_no_more() {
+    let kit = TestKit::new();
+    let jobs = kit.start(builder()).await;
+    let mut left = Some(3_u32);
+    let args = std::iter::from_fn(|| {
+        let number = left.expect("it was told of the end");
+        left = number.checked_sub(1);
+        left.map(|left| work(&left.to_string()))
+    });
+    assert_eq!(jobs.manager().enqueue_many(args).await.expect("enqueued").len(), 3);
+    assert_eq!(kit.settle().await.succeeded, 3);
+    kit.finish().await;
+}
+
+/// On a store that never waits it kept its thread to the end, so that no timeout could end it.
+#[tokio::test]
+async fn others_have_their_turn_after_each_chunk() {
+    let kit = TestKit::new();
+    let jobs = kit.build(builder());
+    let manager = jobs.manager();
+    let mut call = pin!(manager.enqueue_many((0..5_000).map(|number| work(&number.to_string()))));
+    let mut turns = 0;
+    let stored = poll_fn(|cx| {
+        turns += 1;
+        call.as_mut().poll(cx)
+    });
+    assert_eq!(stored.await.expect("enqueued").len(), 5_000);
+    assert_eq!(turns, 6);
+    kit.abandon();
 }

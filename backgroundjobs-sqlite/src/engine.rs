@@ -105,10 +105,14 @@ impl Engine {
         self.opened(place).ok()
     }
 
-    /// A connection that reads.
+    /// A connection that reads: one that nobody has, if there is one.
     pub(crate) async fn reader(&self) -> Result<Held<'_>, Failed> {
-        let number = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
-        let mut place = self.readers[number].lock().await;
+        let first = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
+        let free = (0..READERS).find_map(|more| self.readers[(first + more) % READERS].try_lock().ok());
+        let mut place = match free {
+            Some(place) => place,
+            None => self.readers[first].lock().await,
+        };
         if place.as_ref().is_none_or(Db::is_broken) {
             *place = None;
             // Makes the file and its tables.
@@ -192,4 +196,25 @@ pub(crate) fn lane_of(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, Lane), Fail
         priority: u8::try_from(priority).ok().and_then(Priority::new).ok_or_else(damaged)?,
     };
     Ok((number, lane))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use crate::test_file::TestFile;
+
+    /// A count of millions takes seconds, and between two prunes a worker takes back the jobs of dead ones.
+    #[tokio::test]
+    async fn nobody_waits_for_a_reader_that_is_at_work_beside_an_idle_one() {
+        let file = TestFile::new();
+        let idle = file.engine.reader().await.expect("a connection");
+        let _at_work = file.engine.reader().await.expect("a connection");
+        drop(idle);
+        for _ in 0..3 {
+            let reader = pin!(file.engine.reader());
+            assert!(reader.poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 /// apart on one file find each other, so that a job that one inserts wakes the other's workers (clause W-1).
 static HOMES: LazyLock<Mutex<HashMap<Address, Weak<Home>>>> = LazyLock::new(Mutex::default);
 
-/// A file and a table prefix.
+/// A file and a table prefix in small letters: to SQLite capitals make no other tables.
 type Address = (PathBuf, String);
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Home {
     /// The home of the file at `path`.
     pub(crate) fn of(path: &Path, prefix: &str) -> Arc<Self> {
         let mut homes = HOMES.lock();
-        let key = (one_name_of(path), prefix.to_owned());
+        let key = (one_name_of(path), prefix.to_ascii_lowercase());
         if let Some(home) = homes.get(&key).and_then(Weak::upgrade) {
             return home;
         }

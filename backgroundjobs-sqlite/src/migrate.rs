@@ -7,7 +7,9 @@ use crate::error::Failed;
 use crate::schema;
 use crate::sql::Sql;
 
-const LOOK: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{p}meta')";
+/// To SQLite a table has the same name in capitals and in small letters.
+const LOOK: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{p}meta' COLLATE NOCASE)";
 const LOOK_AT_VERSION: &str = "SELECT value FROM {p}meta WHERE name = 'schema_version'";
 /// How often the mode of the file is asked for while others change it.
 const MODE_TRIES: usize = 20;
@@ -93,7 +95,7 @@ async fn forget_statistics(db: &mut Db, sql: &Sql) -> Result<(), Failed> {
         if Plain(db).answer(sql, &there).await?.number()? == 0 {
             continue;
         }
-        let notes = format!("FROM {table} WHERE substr(tbl, 1, length('{{p}}')) = '{{p}}'");
+        let notes = format!("FROM {table} WHERE substr(tbl, 1, length('{{p}}')) = '{{p}}' COLLATE NOCASE");
         if Plain(db).answer(sql, &format!("SELECT EXISTS (SELECT 1 {notes})")).await?.number()? != 0 {
             let text = sql.text(&format!("BEGIN IMMEDIATE; DELETE {notes}; COMMIT"));
             db.change().await?.run_last(&text, Args::new()).await?;

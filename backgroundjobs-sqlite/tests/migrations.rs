@@ -4,12 +4,12 @@ mod support;
 
 use std::error::Error;
 
-use backgroundjobs_core::{JobStore, StoreErrorKind};
+use backgroundjobs_core::{JobState, JobStore, Outcome, SettleJobs, Settled, Settlement, StoreErrorKind};
 use backgroundjobs_sqlite::{DEFAULT_TABLE_PREFIX, Durability, SqliteOptions, SqliteStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 use support::folder::Folder;
-use support::jobs;
+use support::jobs::{self, at};
 
 fn options(folder: &Folder) -> SqliteOptions {
     SqliteOptions::new(folder.file("jobs.db")).durability(Durability::Test)
@@ -87,6 +87,22 @@ async fn stores_with_different_prefixes_share_a_file_and_nothing_else() {
     assert_eq!(found, [[true, false], [false, true]]);
     let (one, two) = (one.local_hub().expect("a hub"), two.local_hub().expect("a hub"));
     assert!(!one.is_same(two), "a job of one is no news to the other");
+}
+
+/// The second store was told that the table `mail9_meta` exists.
+#[tokio::test]
+async fn a_prefix_is_the_same_in_capitals() {
+    let folder = Folder::new();
+    let one = SqliteStore::new(options(&folder).table_prefix("Mail9_"));
+    let id = jobs::insert_one(&one).await;
+    let two = SqliteStore::new(options(&folder).table_prefix("mail9_"));
+    let leases = jobs::claim(&two, at(1), 9).await;
+    assert_eq!(leases.iter().map(|lease| lease.id).collect::<Vec<_>>(), [id]);
+    let end = Settlement { lease: leases[0], outcome: Outcome::Complete };
+    let settled = two.settle(&SettleJobs::new(at(2), vec![end])).await.expect("settled");
+    assert_eq!(settled.jobs, [Settled::Applied { state: JobState::Succeeded }]);
+    let hubs = [&one, &two].map(|store| store.local_hub().expect("a hub"));
+    assert!(std::ptr::eq(hubs[0], hubs[1]), "they wake each other's workers");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use backgroundjobs_core::{
-    Failure, FailureKind, InsertJobs, JobId, JobState, JobStore, LeaseKey, Outcome, SettleJobs, Settled,
-    Settlement,
+    Failure, FailureKind, InsertJobs, Inserted, JobId, JobState, JobStore, KeyHold, LeaseKey, NewJob,
+    Outcome, RecoverJobs, SettleJobs, Settled, Settlement, UniqueKey,
 };
 use backgroundjobs_sqlite::{Durability, SqliteOptions, SqliteStore};
 use support::folder::Folder;
@@ -81,4 +81,43 @@ async fn one_end_too_late_among_many_is_lost_and_no_other() {
     expected[3] = Settled::Applied { state: JobState::Running };
     expected[4..=6].fill(Settled::Lost);
     assert_eq!(settle(&store, ends).await, expected);
+}
+
+fn keyed(number: usize) -> NewJob {
+    let mut job = jobs::job();
+    job.unique = Some(UniqueKey { key: number.to_string().into(), hold: KeyHold::UntilFinished });
+    job
+}
+
+/// The keys of those that a call ended are let go, whether all of it was still held or not, and no other.
+#[tokio::test]
+async fn of_many_ends_each_lets_go_of_its_own_key() {
+    const COUNT: usize = 30;
+    let folder = Folder::new();
+    let store = SqliteStore::new(SqliteOptions::new(folder.file("jobs.db")).durability(Durability::Test));
+    let insert = async || {
+        let reply = store.insert(&InsertJobs::new(at(0), (0..COUNT).map(keyed).collect())).await;
+        reply.expect("stored").jobs
+    };
+    assert_eq!(insert().await, [Inserted::New; COUNT]);
+    let mut leases = jobs::claim(&store, at(1), COUNT).await;
+    leases.sort_unstable_by_key(|lease| lease.id);
+    let complete =
+        |leases: &[LeaseKey]| leases.iter().map(|lease| (*lease, Outcome::Complete)).collect::<Vec<_>>();
+    assert_eq!(settle(&store, complete(&leases[..8])).await, [SUCCEEDED; 8]);
+    let recovered = store.recover(&RecoverJobs::new(at(60), 100, Duration::ZERO)).await.expect("recovered");
+    assert_eq!(recovered.jobs.len(), COUNT - 8);
+    let again = jobs::claim(&store, at(61), 12).await;
+    assert_eq!(again.len(), 12, "jobs 8 to 19 run, and the rest waits");
+    let mut late = vec![SUCCEEDED; 8];
+    late.resize(COUNT, Settled::Lost);
+    assert_eq!(settle(&store, complete(&leases)).await, late);
+    let is_new = |answers: Vec<Inserted>| answers.iter().map(|it| *it == Inserted::New).collect::<Vec<_>>();
+    let mut expected = vec![false; COUNT];
+    expected[..8].fill(true);
+    assert_eq!(is_new(insert().await), expected, "those that run or wait hold theirs");
+    assert_eq!(settle(&store, complete(&again)).await, [SUCCEEDED; 12]);
+    expected[..8].fill(false);
+    expected[8..20].fill(true);
+    assert_eq!(is_new(insert().await), expected, "those that ended had them");
 }

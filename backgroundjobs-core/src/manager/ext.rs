@@ -1,11 +1,13 @@
 //! [`JobManagerExt`]: the typed verbs that every manager has.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::{EnqueueError, EnqueueManyError, EnqueueOptions, Enqueued, JobDraft, JobManager, SubmitError};
 use crate::limits::{INSERT_CHUNK, INSERT_CHUNK_BYTES};
-use crate::{JobArgs, Timestamp};
+use crate::{JobArgs, Timestamp, step_aside};
 
 /// The typed verbs that every manager has; in the prelude.
 ///
@@ -58,7 +60,11 @@ pub trait JobManagerExt: JobManager {
     }
 
     /// Enqueues a job for each args, in chunks of 1,000 (fewer where their args come to 16 MiB) that are stored
-    /// all or nothing. The iterator is asked for the next chunk while one is being stored.
+    /// all or nothing. While one is being stored, the iterator is asked for jobs of the next, one at a time. It must not
+    /// block: whoever else waits for the store would wait for it.
+    ///
+    /// # Panics
+    /// When the iterator does; of the chunk that was being stored it is then not known whether it is there.
     ///
     /// # Errors
     /// [`EnqueueManyError`] has what was stored before, and which job failed why.
@@ -90,27 +96,28 @@ pub trait JobManagerExt: JobManager {
         I::IntoIter: Send,
         P: FnMut(usize, Option<usize>) + Send,
     {
-        let mut args = args.into_iter();
+        let mut args = args.into_iter().fuse();
         let total = args.size_hint().1;
         async move {
             // An iterator may promise more than there is memory for.
             let mut stored = Vec::with_capacity(args.size_hint().0.min(INSERT_CHUNK));
-            let mut next = next_chunk(&mut args);
+            let mut next = Chunk::default();
             loop {
-                let chunk = match next {
-                    Ok(chunk) if chunk.is_empty() => return Ok(stored),
-                    Ok(chunk) => chunk,
-                    Err((index, source)) => return Err(stopped_at(stored, index, source)),
-                };
-                // While the store is at work on one chunk, the next is written as JSON.
-                let (submitted, drafted) =
-                    tokio::join!(biased; self.submit(chunk), async { next_chunk(&mut args) });
-                match submitted {
+                while next.draws_one(&mut args) {}
+                let Chunk { drafts, failed, .. } = std::mem::take(&mut next);
+                if let Some(source) = failed {
+                    return Err(stopped_at(stored, drafts.len(), source));
+                }
+                if drafts.is_empty() {
+                    return Ok(stored);
+                }
+                match while_working(self.submit(drafts), || next.draws_one(&mut args)).await {
                     Ok(enqueued) => stored.extend(enqueued),
                     Err(SubmitError { index, source }) => return Err(stopped_at(stored, index, source)),
                 }
                 progress(stored.len(), total);
-                next = drafted;
+                // A store may never have to wait, and an iterator may never end.
+                step_aside().await;
             }
         }
     }
@@ -122,19 +129,48 @@ fn draft<A: JobArgs>(args: &A, options: EnqueueOptions) -> Result<JobDraft, Enqu
     JobDraft::of(args, options).map_err(|source| EnqueueError::Args { kind: A::KIND.to_owned(), source })
 }
 
-/// The drafts of the next chunk; empty at the end.
-fn next_chunk<A: JobArgs>(
-    args: &mut (impl Iterator<Item = A> + Send),
-) -> Result<Vec<JobDraft>, (usize, EnqueueError)> {
-    // An iterator may promise more than comes.
-    let (mut chunk, mut bytes) = (Vec::with_capacity(args.size_hint().0.min(INSERT_CHUNK)), 0);
-    while chunk.len() < INSERT_CHUNK && bytes < INSERT_CHUNK_BYTES {
-        let Some(args) = args.next() else { break };
-        let draft = draft(&args, EnqueueOptions::new()).map_err(|error| (chunk.len(), error))?;
-        bytes += draft.args.as_str().len();
-        chunk.push(draft);
+/// Jobs that are stored together, drafted one by one.
+#[derive(Default)]
+struct Chunk {
+    drafts: Vec<JobDraft>,
+    bytes: usize,
+    /// Why the one that comes next cannot be stored.
+    failed: Option<EnqueueError>,
+}
+
+impl Chunk {
+    /// Drafts one more; `false` when it is full or there is none.
+    fn draws_one<A: JobArgs>(&mut self, args: &mut impl Iterator<Item = A>) -> bool {
+        if self.drafts.len() >= INSERT_CHUNK || self.bytes >= INSERT_CHUNK_BYTES || self.failed.is_some() {
+            return false;
+        }
+        let Some(args) = args.next() else { return false };
+        match draft(&args, EnqueueOptions::new()) {
+            Ok(draft) => {
+                self.bytes += draft.args.as_str().len();
+                self.drafts.push(draft);
+            }
+            Err(error) => self.failed = Some(error),
+        }
+        true
     }
-    Ok(chunk)
+}
+
+/// The answer of a call; works while there is none and there is work. The call is polled between two pieces of it, for it
+/// may hold what others wait for.
+async fn while_working<T>(call: impl Future<Output = T>, mut works: impl FnMut() -> bool) -> T {
+    let mut call = pin!(call);
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(answer) = call.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            if !works() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
 }
 
 fn stopped_at(stored: Vec<Enqueued>, index: usize, source: EnqueueError) -> EnqueueManyError {
