@@ -3,17 +3,16 @@
 //! where claims meet; that one process has for itself; and whose close waits for who listens.
 
 use std::collections::{BTreeMap, HashSet};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::Poll;
 
 use async_trait::async_trait;
 use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimId, ClaimJobs, ClaimedJobs, ControlStore, InsertJobs, InsertedJobs,
     InspectStore, JobId, JobRecord, JobStore, PruneJobs, PrunedJobs, RecoverJobs, RecoveredJobs, RemoteWakes,
     RenewLeases, RenewedLeases, SettleJobs, SettledJobs, StoreError, StoreErrorKind, StoreOperation,
-    StoreProfile, WakeHub,
+    StoreProfile, WakeHub, step_aside,
 };
 use backgroundjobs_memory::MemoryStore;
 use backgroundjobs_testing::conformance::{FreshStore, StoreUnderTest, run_all};
@@ -89,18 +88,6 @@ impl Drop for Remote {
     fn drop(&mut self) {
         self.leave();
     }
-}
-
-async fn step_aside() {
-    let mut stepped = false;
-    poll_fn(|task| {
-        if std::mem::replace(&mut stepped, true) {
-            return Poll::Ready(());
-        }
-        task.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Counts down when it is dropped, and says so.

@@ -11,7 +11,7 @@ mod timers;
 
 pub use load::{Marks, Notice, shares};
 pub use new_file::NewFile;
-pub use settings::Settings;
+pub use settings::{Settings, exit};
 pub use spread::Spread;
 pub use sqlite_row::{SqliteRow, Took};
 pub use timers::{Kind, Ticks, Timers};

@@ -1,4 +1,6 @@
-//! [`Settings`]: the options that every benchmark takes.
+//! [`Settings`]: the options that every benchmark takes; and how each ends.
+
+use std::process::ExitCode;
 
 /// How much to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +15,13 @@ pub struct Settings {
     pub rows: Vec<String>,
 }
 
-const USAGE: &str = "options: --smoke, --n 10000,100000,1000000, --runs 5, --rows limit+many";
+const USAGE: &str = "options: --smoke, --n 10000,100000, --runs 5, --rows limit+many";
 
 impl Settings {
-    /// Reads the program's arguments; ends the program when they make no sense.
+    /// Reads the program's arguments, which may leave out how many jobs; ends the program when they make no sense.
     #[must_use]
-    pub fn from_arguments() -> Self {
-        match Self::parse(std::env::args().skip(1)) {
+    pub fn from_arguments(sizes: &[usize]) -> Self {
+        match Self::parse(std::env::args().skip(1), sizes) {
             Ok(settings) => settings,
             Err(error) => {
                 eprintln!("{error}; {USAGE}");
@@ -34,9 +36,8 @@ impl Settings {
         self.rows.is_empty() || self.rows.iter().any(|part| row.contains(part.as_str()))
     }
 
-    fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let mut settings =
-            Self { sizes: vec![10_000, 100_000, 1_000_000], runs: 5, smoke: false, rows: Vec::new() };
+    fn parse(arguments: impl IntoIterator<Item = String>, sizes: &[usize]) -> Result<Self, String> {
+        let mut settings = Self { sizes: sizes.to_vec(), runs: 5, smoke: false, rows: Vec::new() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("`{argument}` needs a value"));
@@ -58,6 +59,18 @@ impl Settings {
     }
 }
 
+/// How a benchmark's program ends.
+#[must_use]
+pub fn exit(ended: Result<(), String>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn number(text: &str) -> Result<usize, String> {
     text.replace('_', "").parse().map_err(|_| format!("`{text}` is no number"))
 }
@@ -67,13 +80,13 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Settings, String> {
-        Settings::parse(line.split_whitespace().map(str::to_owned))
+        Settings::parse(line.split_whitespace().map(str::to_owned), &[10_000, 100_000])
     }
 
     #[test]
     fn options_are_read_and_others_refused() {
         let full = parse("--bench").unwrap();
-        assert_eq!((full.sizes.len(), full.runs, full.smoke), (3, 5, false));
+        assert_eq!((full.sizes, full.runs, full.smoke), (vec![10_000, 100_000], 5, false));
         let set = parse("--n 5000,100 --runs 9").unwrap();
         assert_eq!((set.sizes, set.runs), (vec![100, 5_000], 9));
         assert!(parse("--smoke --bench").unwrap().smoke);

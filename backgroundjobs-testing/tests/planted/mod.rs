@@ -15,10 +15,8 @@ mod settle;
 mod table;
 mod wakes;
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,7 +24,7 @@ use backgroundjobs_core::{
     CancelJobs, CancelStatus, ClaimJobs, ClaimedJobs, ControlStore, Env, InsertJobs, InsertedJobs,
     InspectStore, JobId, JobRecord, JobState, JobStore, LeaseStatus, Outcome, PruneJobs, PrunedJobs,
     RecoverJobs, RecoveredJobs, RemoteWakes, RenewLeases, RenewedLeases, SettleJobs, Settled, SettledJobs,
-    StoreError, StoreErrorKind, StoreOperation, StoreProfile, Timestamp, WakeHub,
+    StoreError, StoreErrorKind, StoreOperation, StoreProfile, Timestamp, WakeHub, step_aside,
 };
 use parking_lot::{Mutex, MutexGuard};
 use table::Table;
@@ -102,15 +100,7 @@ impl PlantedStore {
         if let Some(env) = &self.env {
             return env.sleep(Duration::from_micros(1)).await;
         }
-        let mut stepped = false;
-        poll_fn(|task| {
-            if std::mem::replace(&mut stepped, true) {
-                return Poll::Ready(());
-            }
-            task.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
+        step_aside().await;
     }
 
     fn open(&self, operation: StoreOperation) -> Result<MutexGuard<'_, Table>, StoreError> {

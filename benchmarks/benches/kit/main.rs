@@ -34,14 +34,8 @@ struct Pair {
 
 fn main() -> ExitCode {
     // Numbers of jobs and names of rows mean other benchmarks, which get the same options.
-    let settings = Settings::from_arguments();
-    match if settings.smoke { smoke() } else { measure(settings.runs) } {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let settings = Settings::from_arguments(&[]);
+    benchmarks::exit(if settings.smoke { smoke() } else { measure(settings.runs) })
 }
 
 fn smoke() -> Result<(), String> {

@@ -56,14 +56,8 @@ fn enqueue_alone(jobs: usize, how: How) -> Run {
 }
 
 fn main() -> ExitCode {
-    let settings = Settings::from_arguments();
-    match measure(&settings).and_then(|measured| measured.report(&settings)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let settings = Settings::from_arguments(&[10_000, 100_000, 1_000_000]);
+    benchmarks::exit(measure(&settings).and_then(|measured| measured.report(&settings)))
 }
 
 fn measure(settings: &Settings) -> Result<Measured, String> {

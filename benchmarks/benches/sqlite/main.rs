@@ -53,24 +53,8 @@ struct Reading {
 }
 
 fn main() -> ExitCode {
-    let mut settings = Settings::from_arguments();
-    if !settings.smoke && settings.sizes == [10_000, 100_000, 1_000_000] {
-        settings.sizes = vec![10_000, 100_000];
-    }
-    match measure(&settings) {
-        Ok(readings) if settings.smoke => {
-            println!("smoke: {} runs did each job exactly once", readings.len());
-            ExitCode::SUCCESS
-        }
-        Ok(readings) => {
-            report(&settings, &readings);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let settings = Settings::from_arguments(&[10_000, 100_000]);
+    benchmarks::exit(measure(&settings).map(|readings| report(&settings, &readings)))
 }
 
 fn measure(settings: &Settings) -> Result<Vec<Reading>, String> {
@@ -94,6 +78,9 @@ fn measure(settings: &Settings) -> Result<Vec<Reading>, String> {
 }
 
 fn report(settings: &Settings, readings: &[Reading]) {
+    if settings.smoke {
+        return println!("smoke: {} runs did each job exactly once", readings.len());
+    }
     println!("min / median / max of {} interleaved runs; a ratio is of the same round\n", settings.runs);
     println!("| row | jobs | thousand jobs/s | / its limit |\n|---|---|---|---|");
     let rates = |row: &'static str, jobs: usize| {

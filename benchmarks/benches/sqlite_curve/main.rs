@@ -22,27 +22,8 @@ const ROUNDS: usize = 5;
 type Readings = BTreeMap<(Call, Beside, usize), Vec<f64>>;
 
 fn main() -> ExitCode {
-    let mut settings = Settings::from_arguments();
-    if !settings.smoke && settings.sizes == [10_000, 100_000, 1_000_000] {
-        settings.sizes = vec![1_000, 10_000, 100_000, 1_000_000];
-    }
-    match measure(&settings) {
-        Ok(readings) if settings.smoke => {
-            println!(
-                "smoke: {} calls answered as they should",
-                readings.values().map(Vec::len).sum::<usize>()
-            );
-            ExitCode::SUCCESS
-        }
-        Ok(readings) => {
-            report(&settings, &readings);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let settings = Settings::from_arguments(&[1_000, 10_000, 100_000, 1_000_000]);
+    benchmarks::exit(measure(&settings).map(|readings| report(&settings, &readings)))
 }
 
 fn measure(settings: &Settings) -> Result<Readings, String> {
@@ -81,6 +62,12 @@ async fn one_file(beside: Beside, rows: usize, rounds: usize) -> Result<Vec<Took
 }
 
 fn report(settings: &Settings, readings: &Readings) {
+    if settings.smoke {
+        return println!(
+            "smoke: {} calls answered as they should",
+            readings.values().map(Vec::len).sum::<usize>()
+        );
+    }
     let sizes = &settings.sizes;
     let (first, last) = (sizes[0], sizes[sizes.len() - 1]);
     println!("milliseconds, with the commit; medians of {} calls\n", settings.runs * ROUNDS);
