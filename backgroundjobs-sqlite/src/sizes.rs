@@ -3,6 +3,9 @@
 
 const SIZES: [usize; 6] = [1, 4, 16, 64, 250, 1_000];
 
+/// Up to this size, what is passed over costs next to nothing.
+const WORTH_FILLING: usize = 250;
+
 /// The largest; more jobs take several statements.
 pub(crate) const LARGEST: usize = SIZES[SIZES.len() - 1];
 
@@ -13,8 +16,7 @@ pub(crate) fn with_room_for(jobs: usize) -> usize {
 
 /// How many of so many to begin with, so that little room is left over.
 pub(crate) fn first_part(jobs: usize) -> usize {
-    // What is passed over costs next to nothing up to a few hundred.
-    SIZES.into_iter().rev().find(|size| *size >= 250 && *size <= jobs).unwrap_or(jobs)
+    SIZES.into_iter().rev().find(|size| *size >= WORTH_FILLING && *size <= jobs).unwrap_or(jobs)
 }
 
 #[cfg(test)]

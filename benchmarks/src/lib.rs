@@ -7,6 +7,7 @@ pub mod ours;
 mod settings;
 mod spread;
 mod sqlite_row;
+mod text;
 mod timers;
 
 pub use load::{Marks, Notice, shares};
@@ -14,4 +15,5 @@ pub use new_file::NewFile;
 pub use settings::{Settings, exit};
 pub use spread::Spread;
 pub use sqlite_row::{SqliteRow, Took};
+pub use text::text;
 pub use timers::{Kind, Ticks, Timers};

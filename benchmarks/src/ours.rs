@@ -9,7 +9,7 @@ use backgroundjobs_core::{
     CountJobs, JobFilter, JobId, JobManager, JobState, JobStore, Retention, Timestamp,
 };
 
-use crate::{Marks, Notice, shares};
+use crate::{Marks, Notice, shares, text};
 
 const LIMIT: Duration = Duration::from_secs(600);
 /// One job of so many is read back.
@@ -202,14 +202,4 @@ async fn send(manager: Arc<dyn JobManager>, numbers: Range<usize>, how: How) -> 
         }
     }
     Ok(some)
-}
-
-fn text(error: impl std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

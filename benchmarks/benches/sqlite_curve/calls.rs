@@ -10,7 +10,7 @@ use backgroundjobs_core::{
     SettleJobs, Settled, Settlement, StoreError, WorkerId,
 };
 use backgroundjobs_sqlite::SqliteStore;
-use benchmarks::Notice;
+use benchmarks::{Notice, text};
 
 use crate::fill::Beside;
 
@@ -69,7 +69,7 @@ impl Bench {
         let (store, env) = (SqliteStore::new(path), Env::system());
         store.prepare().await.map_err(text)?;
         let worker = WorkerId::from_uuid(env.job_id().as_uuid());
-        let kind = Kind::new(Notice::KIND).map_err(|error| error.to_string())?;
+        let kind = Kind::new(Notice::KIND).map_err(text)?;
         Ok(Self { store, env, kinds: vec![kind].into(), worker })
     }
 
@@ -96,10 +96,8 @@ impl Bench {
         let inserted = self.insert(count, insert, took).await?;
         let claimed = self.claim(count, claim, took).await?;
         let own = claimed.iter().filter(|job| inserted.contains(&job.id)).count();
-        let expected = if beside.are_claimed() && rows >= 10 * count { 0 } else { count };
-        if rows >= 10 * count && own != expected {
-            return Err(format!("{own} of {count} claimed jobs are those just enqueued, not {expected}"));
-        }
+        let expected = count.saturating_sub(beside.backlog(rows));
+        expect(own == expected, || format!("{own} of {count} claimed jobs are new, and not {expected}"))?;
         self.settle(&claimed, settle, took).await?;
         if count == 1 {
             let ids = [claimed[0].id];
@@ -112,7 +110,7 @@ impl Bench {
 
     async fn insert(&self, count: usize, call: Call, took: &mut Vec<Took>) -> Result<Vec<JobId>, String> {
         let job = |number| {
-            let args = Payload::from_args(&Notice::new(number)).map_err(|error| error.to_string())?;
+            let args = Payload::from_args(&Notice::new(number)).map_err(text)?;
             Ok(NewJob::new(self.env.job_id(), self.kinds[0].clone(), QueueName::default_queue(), args))
         };
         let jobs: Vec<NewJob> = (0..count).map(job).collect::<Result<_, String>>()?;
@@ -175,9 +173,4 @@ async fn timed<T>(
 
 fn expect(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
-}
-
-fn text(error: impl std::error::Error) -> String {
-    let source = error.source().map(|source| format!(": {source}")).unwrap_or_default();
-    format!("{error}{source}")
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use backgroundjobs_core::{Env, JobArgs, JobStore};
 use backgroundjobs_sqlite::SqliteStore;
-use benchmarks::Notice;
+use benchmarks::{Notice, text};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
@@ -44,9 +44,13 @@ impl Beside {
         }
     }
 
-    /// Whether a claim gets these jobs, and not what was just enqueued.
-    pub(crate) const fn are_claimed(self) -> bool {
-        matches!(self, Self::Due | Self::Mixed)
+    /// How many of so many jobs a claim gets before what was just enqueued.
+    pub(crate) const fn backlog(self, rows: usize) -> usize {
+        match self {
+            Self::Over | Self::Scheduled | Self::Foreign | Self::Running => 0,
+            Self::Due => rows,
+            Self::Mixed => rows / 5,
+        }
     }
 
     /// The sort of the row `i`, as SQL: the number of one of the first five.
@@ -65,9 +69,9 @@ impl Beside {
 /// Makes the file and puts so many jobs in.
 pub(crate) async fn fill(path: &Path, beside: Beside, rows: usize) -> Result<(), String> {
     let store = SqliteStore::new(path);
-    store.prepare().await.map_err(|error| error.to_string())?;
-    store.close().await.map_err(|error| error.to_string())?;
-    write(path, beside, rows).await.map_err(|error| error.to_string())
+    store.prepare().await.map_err(text)?;
+    store.close().await.map_err(text)?;
+    write(path, beside, rows).await.map_err(text)
 }
 
 async fn write(path: &Path, beside: Beside, rows: usize) -> sqlx::Result<()> {
